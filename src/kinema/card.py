@@ -1,0 +1,62 @@
+"""The model card of a weights folder: what it was made for, how to sample it, how it was trained and scored.
+
+``card.json`` is for programs (:class:`Card`), ``card.md`` beside it is for people.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kinema.config import from_dict, to_dict
+
+
+@dataclass(frozen=True)
+class SamplingDefaults:
+    """How to sample when the user does not say."""
+
+    steps: int = 30
+    guidance: float = 4.0  # 1 is none
+    solver: str = "euler"
+
+
+@dataclass(frozen=True)
+class Card:
+    """The facts of a weights folder. The native shape is the default shape of a generated video."""
+
+    name: str
+    height: int  # pixels
+    width: int  # pixels
+    frames: int  # 1 + 4k
+    fps: float
+    sampling: SamplingDefaults = field(default_factory=SamplingDefaults)
+    training: dict[str, Any] = field(default_factory=dict)  # clips, steps, hours, machine …
+    scores: dict[str, Any] = field(default_factory=dict)  # metric name → value, from a committed report
+
+    @property
+    def seconds(self) -> float:
+        """Native duration."""
+        return self.frames / self.fps
+
+
+def load_card(path: Path) -> Card:
+    """Reads what :func:`save_card` wrote.
+
+    Raises:
+        InputError: unknown keys or values of the wrong type.
+        OSError, json.JSONDecodeError, TypeError: missing file, not JSON, missing keys.
+    """
+    return from_dict(Card, json.loads(path.read_text(encoding="utf-8")))
+
+
+def save_card(card: Card, path: Path) -> None:
+    """Writes a card as JSON."""
+    path.write_text(json.dumps(to_dict(card), indent=2) + "\n", encoding="utf-8")
+
+
+def with_scores(card: Card, scores: dict[str, Any]) -> Card:
+    """The same card with the scores of a report."""
+    return dataclasses.replace(card, scores=scores)

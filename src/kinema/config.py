@@ -1,0 +1,229 @@
+"""Every setting of the house: frozen dataclasses and named presets. An unknown key is an error."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from kinema.errors import InputError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class WorldsConfig:
+    """Which clips the simulator makes for training."""
+
+    families: tuple[str, ...] = ("fall", "throw", "collide", "ramp", "occlude")
+    height: int = 64  # pixels
+    width: int = 64  # pixels
+    frames: int = 33  # 1 + 4k
+    fps: float = 12.0
+    samples_per_pixel: int = 4
+    clips: int = 8000  # number of training clips, seeds first_seed … first_seed + clips - 1
+    first_seed: int = 0
+
+
+@dataclass(frozen=True)
+class CodecConfig:
+    """The causal video autoencoder."""
+
+    unshuffle: int = 4  # pixels folded into channels before the first convolution
+    width: int = 96  # channels at 1/4 resolution
+    latent_width: int = 192  # channels at 1/8 resolution and in time-compressed stages
+    depth: int = 2  # residual blocks at latent resolution, in the encoder and in the decoder
+    latent_noise: float = 0.2  # standard deviation of the noise on unit-variance latents in training
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """BPE tokens and the small bidirectional transformer that reads them."""
+
+    vocab_size: int = 1024
+    width: int = 256
+    depth: int = 3
+    heads: int = 4
+    max_tokens: int = 256  # a longer caption is cut at the end, and the user is told
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The spacetime transformer."""
+
+    width: int = 320
+    depth: int = 8
+    heads: int = 5
+    mlp_ratio: float = 4.0
+    rope_seconds_base: float = 100.0  # longest rotary period along time, in seconds
+    rope_space_base: float = 100.0  # longest rotary period along rows and columns, in tokens
+
+
+@dataclass(frozen=True)
+class FlowConfig:
+    """How noise levels are drawn in training (Esser et al. 2024, arXiv 2403.03206, section 3.1)."""
+
+    logit_mean: float = 0.0
+    logit_std: float = 1.0
+    shift: float = 1.0  # σ ← shift·σ / (1 + (shift − 1)·σ)
+    clean_first_share: float = 0.2  # packs whose first latent frame is given (noise 0)
+    independent_share: float = 0.1  # packs with one level per latent frame (diffusion forcing)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run of the codec or of the model."""
+
+    steps: int = 2000
+    batch: int = 24  # clips a step
+    muon_lr: float = 0.02  # matrices
+    adamw_lr: float = 1.5e-3  # everything else
+    weight_decay: float = 0.01
+    warmup_steps: int = 100
+    decay_share: float = 0.3  # last share of the steps over which the rate falls to zero
+    grad_clip: float = 1.0
+    ema_decay: float = 0.999
+    text_dropout: float = 0.1  # share of clips trained without any text, for guidance
+    beats_dropout: float = 0.4  # share of captioned clips trained without their beats
+    bf16: bool = True  # autocast
+    checkpoint_every: int = 250  # steps
+    log_every: int = 10  # steps
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole recipe. ``name`` is the preset it began as."""
+
+    name: str = "nano"
+    worlds: WorldsConfig = field(default_factory=WorldsConfig)
+    codec: CodecConfig = field(default_factory=CodecConfig)
+    text: TextConfig = field(default_factory=TextConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    flow: FlowConfig = field(default_factory=FlowConfig)
+    train_codec: TrainConfig = field(default_factory=TrainConfig)
+    train_model: TrainConfig = field(default_factory=TrainConfig)
+
+
+def nano() -> Config:
+    """Trains in about two hours on two CPU cores, 64×64."""
+    return Config(train_codec=TrainConfig(steps=1500, batch=10, adamw_lr=2e-3, text_dropout=0.0, beats_dropout=0.0))
+
+
+def _scaled(name: str, side: int, width: int, depth: int, codec_width: int) -> Config:
+    """A preset on the size dial: heads of 64 channels, a text encoder half as wide as the model."""
+    return dataclasses.replace(
+        nano(),
+        name=name,
+        worlds=WorldsConfig(height=side, width=side, clips=100_000),
+        codec=CodecConfig(width=codec_width, latent_width=2 * codec_width),
+        text=TextConfig(vocab_size=4096, width=width // 2, depth=6, heads=width // 128),
+        model=ModelConfig(width=width, depth=depth, heads=width // 64),
+    )
+
+
+def small() -> Config:
+    """About 50M parameters, 128×128: one GPU for half an hour."""
+    return _scaled("small", 128, 512, 12, 128)
+
+
+def base() -> Config:
+    """About 0.5B parameters, 256×256: one node."""
+    return _scaled("base", 256, 1280, 20, 192)
+
+
+def large() -> Config:
+    """About 3B parameters, 512×512: a cluster."""
+    return _scaled("large", 512, 2560, 30, 256)
+
+
+PRESETS = {"nano": nano, "small": small, "base": base, "large": large}
+
+
+def preset(name: str) -> Config:
+    """The named preset.
+
+    Raises:
+        InputError: no such preset; names the nearest.
+    """
+    if name not in PRESETS:
+        raise InputError(f"no preset {name!r}: did you mean {nearest(name, list(PRESETS))}?")
+    return PRESETS[name]()
+
+
+def override(config: Config, settings: list[str]) -> Config:
+    """Applies ``section.key=value`` settings, for example ``train_model.steps=500``.
+
+    Raises:
+        InputError: malformed setting, unknown key (names the nearest) or a value of the wrong type.
+    """
+    tree = to_dict(config)
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        section, _, key = path.partition(".")
+        if not equals:
+            raise InputError(f"setting {setting!r} needs the form section.key=value")
+        known = [f"{s}.{k}" for s, keys in tree.items() if isinstance(keys, dict) for k in keys]
+        if path not in known:
+            raise InputError(f"no setting {path!r}: did you mean {nearest(path, known)}?")
+        try:
+            tree[section][key] = json.loads(text)
+        except json.JSONDecodeError:
+            tree[section][key] = text.split(",") if isinstance(tree[section][key], list) else text
+    return from_dict(Config, tree)
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A dataclass as plain JSON types (tuples become lists)."""
+    tree: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
+    return tree
+
+
+def from_dict(cls: type[T], tree: dict[str, Any]) -> T:
+    """Builds a config dataclass from plain JSON types, checking names and types.
+
+    Raises:
+        InputError: unknown key (names the nearest) or a value of the wrong type.
+    """
+    hints = typing.get_type_hints(cls)
+    unknown = [key for key in tree if key not in hints]
+    if unknown:
+        raise InputError(f"unknown key {unknown[0]!r} in {cls.__name__}: did you mean {nearest(unknown[0], list(hints))}?")
+    return cls(**{key: _coerce(f"{cls.__name__}.{key}", hints[key], value) for key, value in tree.items()})
+
+
+def save(config: Config, path: Path) -> None:
+    """Writes a resolved config as JSON."""
+    path.write_text(json.dumps(to_dict(config), indent=2) + "\n")
+
+
+def load(path: Path) -> Config:
+    """Reads what :func:`save` wrote."""
+    return from_dict(Config, json.loads(path.read_text()))
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """The known names closest to a wrong one, for error messages."""
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or sorted(known)[:3]
+    return " or ".join(close)
+
+
+def _coerce(where: str, hint: Any, value: Any) -> Any:
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        if not isinstance(value, dict):
+            raise InputError(f"{where} must be a table of keys, not {value!r}")
+        return from_dict(hint, value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(hint, types.GenericAlias):
+        if not isinstance(value, list):
+            raise InputError(f"{where} must be a list, not {value!r}")
+        return tuple(value)
+    if type(value) is not hint:
+        raise InputError(f"{where} must be {hint.__name__}, not {value!r}")
+    return value

@@ -1,0 +1,96 @@
+"""What travels through the house: a clip, its caption and its exact state. Imports nothing but numpy.
+
+Array suffixes: T frames, B bodies, H height, W width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Beat:
+    """One line of the time-aligned narration: what happens between two moments."""
+
+    start_s: float
+    end_s: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Caption:
+    """A clip in words: long and descriptive, short as a person would type it, and moment by moment."""
+
+    summary: str
+    short: str
+    beats: tuple[Beat, ...] = ()
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happens at a moment, with the indices of the bodies that take part (-1 is the scenery)."""
+
+    time_s: float
+    kind: str  # contact, launch, hidden, reappears, leaves_view, rests …
+    bodies: tuple[int, ...] = ()
+    value: float = 0.0  # impulse in N·s for contacts, else 0
+
+
+@dataclass(frozen=True)
+class BodyInfo:
+    """What a body is; ``half_size_m`` holds radius / half extents / (radius, half height, 0)."""
+
+    shape: str
+    color: str
+    material: str
+    size: str
+    half_size_m: tuple[float, float, float]
+    mass_kg: float
+
+
+@dataclass(frozen=True)
+class CameraInfo:
+    """A pinhole camera in world coordinates (x right, y away from the viewer, z up; metres)."""
+
+    position_m: tuple[float, float, float]
+    target_m: tuple[float, float, float]
+    vertical_fov_deg: float
+
+
+@dataclass(frozen=True)
+class WorldState:
+    """The exact truth beside the pixels. Units are SI; orientations are unit quaternions (w, x, y, z)."""
+
+    bodies: tuple[BodyInfo, ...]
+    camera: CameraInfo
+    position_TB3: NDArray[np.float64]
+    orientation_TB4: NDArray[np.float64]
+    velocity_TB3: NDArray[np.float64]
+    angular_velocity_TB3: NDArray[np.float64]
+    visible_TB: NDArray[np.float64]  # share of the frame's pixels that show each body
+    events: tuple[Event, ...]
+    facts: dict[str, Any] = field(default_factory=dict)  # family-specific truth, for example the floor's colour
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a clip comes from. A world clip is fully named by family, seed and version."""
+
+    family: str
+    seed: int
+    version: int
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Pixels with words and, for world clips, exact state."""
+
+    pixels_THW3: NDArray[np.uint8]
+    fps: float
+    caption: Caption
+    source: Source
+    state: WorldState | None = None

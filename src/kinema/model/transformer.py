@@ -1,0 +1,193 @@
+"""The denoiser: a transformer over spacetime patches that predicts the velocity noise − data.
+
+The block is that of the Wan family (arXiv 2503.20314, section 4.2): RMS-normalised queries and keys, 3-axis rotary
+positions, cross-attention to text, tanh-GELU MLP, and a shift, scale and gate from the noise level through one
+projection shared by all blocks plus a learned table per block. Two things differ: the noise level is per latent frame
+(diffusion forcing, arXiv 2407.01392), and every text token holds for a span of time.
+
+Suffixes: N tokens of the pack, F latent frames of the pack, C channels, H heads, D channels of a head, G × P tokens as
+groups of equal noise level (see Layout.by_frame), B segments, L tokens of the longest text, M modulations.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from kinema.captions.attention import rotate
+from kinema.captions.text_encoder import TextEncoder, TextFeatures
+from kinema.captions.tokenizer import TextPack
+from kinema.config import ModelConfig, TextConfig
+from kinema.model.layers import (
+    PLACE_FEATURES,
+    attend_segments,
+    attend_text,
+    place_features,
+    rms_normalise,
+    rotary_tables,
+    sinusoid,
+    text_biases,
+)
+from kinema.model.layout import Layout
+from kinema.shapes import TOKEN_CHANNELS
+
+EPS = 1e-6
+SINUSOID_CHANNELS = 256
+
+
+class TextToVideo(nn.Module):
+    """Text encoder and denoiser, trained jointly."""
+
+    def __init__(self, text: TextConfig, model: ModelConfig) -> None:
+        super().__init__()
+        self.text_encoder = TextEncoder(text)
+        self.transformer = SpacetimeTransformer(text.width, model)
+
+    def encode_text(self, text: TextPack) -> TextFeatures:
+        """Features of captions; without gradients also their keys and values, to be reused at every step."""
+        features: TextFeatures = self.text_encoder(text)
+        return features if torch.is_grad_enabled() else self.transformer.with_keys_values(features)
+
+    def forward(self, noisy_NC: Tensor, layout: Layout, noise_level_F: Tensor, features: TextFeatures) -> Tensor:
+        """The velocity of every token; see :class:`SpacetimeTransformer`."""
+        velocity_NC: Tensor = self.transformer(noisy_NC, layout, noise_level_F, features)
+        return velocity_NC
+
+
+class SpacetimeTransformer(nn.Module):
+    """Denoises packs of clips of any size."""
+
+    def __init__(self, text_width: int, config: ModelConfig) -> None:
+        super().__init__()
+        assert config.width % (2 * config.heads) == 0
+        self.config = config
+        self.in_proj = nn.Linear(TOKEN_CHANNELS, config.width)
+        self.place_proj = nn.Linear(PLACE_FEATURES, config.width, bias=False)
+        self.noise_embedding = nn.Sequential(
+            nn.Linear(SINUSOID_CHANNELS, config.width), nn.SiLU(), nn.Linear(config.width, config.width)
+        )
+        self.modulation_proj = nn.Linear(config.width, 6 * config.width)
+        self.blocks = nn.ModuleList(Block(text_width, config) for _ in range(config.depth))
+        self.head_table = nn.Parameter(torch.zeros(2, config.width))
+        self.out_proj = nn.Linear(config.width, TOKEN_CHANNELS)
+        for layer in (self.modulation_proj, self.out_proj):  # the first velocity is 0
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, noisy_NC: Tensor, layout: Layout, noise_level_F: Tensor, features: TextFeatures) -> Tensor:
+        """Predicts noise − data.
+
+        Args:
+            noisy_NC: (N, TOKEN_CHANNELS), the tokens of all segments end to end.
+            layout: their places, on the same device.
+            noise_level_F: σ in [0, 1] of each latent frame of the pack.
+            features: one row of text per segment.
+
+        Returns:
+            velocity_NC, float32.
+        """
+        assert noisy_NC.shape[0] == layout.tokens and noise_level_F.shape == (layout.frames,)
+        embedding_FC = self.noise_embedding(sinusoid(noise_level_F, SINUSOID_CHANNELS))
+        shared_FMC = self.modulation_proj(F.silu(embedding_FC)).unflatten(-1, (6, -1))
+        place_NC = layout.remember("place", lambda: place_features(layout))
+        x_GPC = layout.by_frame(self.in_proj(noisy_NC) + self.place_proj(place_NC))
+        turn = self._turn(layout, x_GPC.dtype)
+        biases = text_biases(layout, features, x_GPC.dtype)
+        for index, block in enumerate(self.blocks):
+            keys_values = features.keys_values[index] if features.keys_values else block.text_keys_values(features)
+            x_GPC = block(x_GPC, layout, shared_FMC, turn, keys_values, biases)
+        shift_FC, scale_FC = (embedding_FC[:, None] + self.head_table).to(x_GPC.dtype).unbind(1)
+        x_GPC = modulate(x_GPC, shift_FC, scale_FC, layout)
+        return self.out_proj(x_GPC.flatten(0, 1)).float()
+
+    def with_keys_values(self, features: TextFeatures) -> TextFeatures:
+        """The same features with every block's keys and values, so that a step of sampling need not compute them."""
+        keys_values = tuple(block.text_keys_values(features) for block in self.blocks)
+        return dataclasses.replace(features, keys_values=keys_values)
+
+    def _turn(self, layout: Layout, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        cos, sin = layout.remember(("rotary", self.config), lambda: rotary_tables(layout, self.config))
+        turn: tuple[Tensor, Tensor] = layout.remember(
+            ("rotary", self.config, dtype), lambda: (cos.to(dtype), sin.to(dtype))
+        )
+        return turn
+
+
+class Block(nn.Module):
+    """Self-attention, cross-attention to text and MLP, each added to the stream of tokens."""
+
+    def __init__(self, text_width: int, config: ModelConfig) -> None:
+        super().__init__()
+        width, hidden = config.width, int(config.width * config.mlp_ratio)
+        self.heads = config.heads
+        self.qkv = nn.Linear(width, 3 * width)
+        # Over the whole width, as Wan does, so that its weights fit: heads may differ in strength.
+        self.q_scale = nn.Parameter(torch.ones(width))
+        self.k_scale = nn.Parameter(torch.ones(width))
+        self.attention_out = nn.Linear(width, width)
+        self.text_norm = nn.LayerNorm(width, EPS)
+        self.text_q = nn.Linear(width, width)
+        self.text_kv = nn.Linear(text_width, 2 * width)
+        self.text_q_scale = nn.Parameter(torch.ones(width))
+        self.text_k_scale = nn.Parameter(torch.ones(width))
+        self.text_out = nn.Linear(width, width)
+        self.up = nn.Linear(width, hidden)
+        self.down = nn.Linear(hidden, width)
+        self.table = nn.Parameter(torch.zeros(6, width))
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """Every branch begins at zero through its last matrix, with its gate open, so that it learns at once."""
+        for layer in (self.qkv, self.text_q, self.text_kv, self.up):
+            nn.init.normal_(layer.weight, std=layer.in_features**-0.5)
+            nn.init.zeros_(layer.bias)
+        for layer in (self.attention_out, self.text_out, self.down):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        with torch.no_grad():
+            self.table[2] = self.table[5] = 1
+
+    def text_keys_values(self, features: TextFeatures) -> tuple[Tensor, Tensor]:
+        """Keys and values of all text tokens, (B, L, H, D) each; they do not depend on the noise level."""
+        k_BLC, v_BLC = self.text_kv(features.values_BLC).chunk(2, dim=-1)
+        k_BLC = rms_normalise(k_BLC, self.text_k_scale)
+        return k_BLC.unflatten(-1, (self.heads, -1)), v_BLC.unflatten(-1, (self.heads, -1))
+
+    def forward(
+        self,
+        x_GPC: Tensor,
+        layout: Layout,
+        shared_FMC: Tensor,
+        turn: tuple[Tensor, Tensor],
+        keys_values: tuple[Tensor, Tensor],
+        biases: list[Tensor | None],
+    ) -> Tensor:
+        """One step of the stream; the arguments are those of :class:`SpacetimeTransformer`, prepared."""
+        shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = (shared_FMC + self.table).to(x_GPC.dtype).unbind(1)
+        y_GPC = self._self_attention(modulate(x_GPC, shift_a, scale_a, layout), layout, turn)
+        x_GPC = torch.addcmul(x_GPC, y_GPC, layout.for_tokens(gate_a))
+        x_GPC = x_GPC + self._text_attention(self.text_norm(x_GPC), layout, keys_values, biases)
+        hidden = F.gelu(self.up(modulate(x_GPC, shift_m, scale_m, layout)), approximate="tanh")
+        return torch.addcmul(x_GPC, self.down(hidden), layout.for_tokens(gate_m))
+
+    def _self_attention(self, x_GPC: Tensor, layout: Layout, turn: tuple[Tensor, Tensor]) -> Tensor:
+        q_NC, k_NC, v_NC = self.qkv(x_GPC.flatten(0, 1)).chunk(3, dim=-1)
+        q_NHD = rotate(rms_normalise(q_NC, self.q_scale).unflatten(-1, (self.heads, -1)), turn)
+        k_NHD = rotate(rms_normalise(k_NC, self.k_scale).unflatten(-1, (self.heads, -1)), turn)
+        mixed_NC = attend_segments(q_NHD, k_NHD, v_NC.unflatten(-1, (self.heads, -1)), layout)
+        return self.attention_out(mixed_NC).view_as(x_GPC)
+
+    def _text_attention(
+        self, x_GPC: Tensor, layout: Layout, keys_values: tuple[Tensor, Tensor], biases: list[Tensor | None]
+    ) -> Tensor:
+        q_NHD = rms_normalise(self.text_q(x_GPC.flatten(0, 1)), self.text_q_scale).unflatten(-1, (self.heads, -1))
+        return self.text_out(attend_text(q_NHD, *keys_values, layout, biases)).view_as(x_GPC)
+
+
+def modulate(x_GPC: Tensor, shift_FC: Tensor, scale_FC: Tensor, layout: Layout) -> Tensor:
+    """Layer norm, then scale and shift by what the noise level of each latent frame says (DiT, arXiv 2212.09748)."""
+    normal_GPC = F.layer_norm(x_GPC, x_GPC.shape[-1:], eps=EPS)
+    return torch.addcmul(layout.for_tokens(shift_FC), normal_GPC, layout.for_tokens(1 + scale_FC))

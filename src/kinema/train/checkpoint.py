@@ -1,0 +1,133 @@
+"""Checkpoints of a run: one safetensors file each, with its JSON facts in the header; no pickle.
+
+A checkpoint is written aside, flushed to the disk and renamed, so a crash or a full disk leaves the last one intact.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from kinema.errors import InputError, KinemaError
+
+KEEP = 2  # newest checkpoints that stay
+CHANGEABLE = ("log_every", "checkpoint_every")  # settings that a run may change while it is resumed
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a run needs to go on: named tensors and a few facts (step, counters)."""
+
+    tensors: dict[str, Tensor]
+    facts: dict[str, Any]
+
+    def group(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors under ``prefix.``, without it."""
+        start = f"{prefix}."
+        return {name.removeprefix(start): tensor for name, tensor in self.tensors.items() if name.startswith(start)}
+
+
+def claim_folder(out: Path, settings: dict[str, Any]) -> None:
+    """Records a run's settings in ``out/run.json``, or checks them against those recorded.
+
+    Raises:
+        InputError: the folder belongs to a run with other settings; names the first key that differs.
+    """
+    path = out / "run.json"
+    settings = json.loads(json.dumps(settings))
+    if not path.exists():
+        out.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps(settings, indent=2) + "\n")
+        return
+    before, now = _flat(json.loads(path.read_text())), _flat(settings)
+    for key in before | now:
+        if key.rpartition(".")[2] not in CHANGEABLE and before.get(key) != now.get(key):
+            raise InputError(
+                f"{out} holds a run with {key} = {before.get(key)!r}, not {now.get(key)!r}: "
+                "use the same settings to resume it, or another folder"
+            )
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a text file so that it appears whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(text)
+    _flush(part)
+    part.replace(path)
+
+
+def save_checkpoint(out: Path, step: int, checkpoint: Checkpoint) -> Path:
+    """Writes ``out/checkpoints/STEP.safetensors`` whole or not at all, then removes all but the newest two.
+
+    Raises:
+        KinemaError: the disk is full or not writable; earlier checkpoints are intact.
+    """
+    folder = out / "checkpoints"
+    path = folder / f"{step:08d}.safetensors"
+    part = path.with_name(path.name + ".part")
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, part, metadata={"facts": json.dumps(checkpoint.facts)})
+        _flush(part)
+        part.replace(path)
+        _flush(folder)
+    except (OSError, SafetensorError) as error:
+        part.unlink(missing_ok=True)
+        raise KinemaError(
+            f"cannot write {path} ({_reason(error)}): make room and repeat the command; earlier checkpoints are intact"
+        ) from error
+    for old in sorted(folder.glob("*.safetensors"))[:-KEEP]:
+        old.unlink()
+    return path
+
+
+def newest_checkpoint(out: Path) -> Checkpoint | None:
+    """The newest complete checkpoint of a run folder, or None; damaged ones are passed over."""
+    for path in sorted((out / "checkpoints").glob("*.safetensors"), reverse=True):
+        try:
+            return load_checkpoint(path)
+        except SafetensorError:
+            continue
+    return None
+
+
+def load_checkpoint(path: Path, prefix: str = "") -> Checkpoint:
+    """Reads one checkpoint, or only the tensors whose names start with ``prefix``.
+
+    Raises:
+        SafetensorError: the file is truncated or damaged.
+    """
+    with safe_open(path, framework="pt") as file:
+        facts = json.loads((file.metadata() or {}).get("facts", "{}"))
+        tensors = {name: file.get_tensor(name) for name in file.keys() if name.startswith(prefix)}  # noqa: SIM118
+    return Checkpoint(tensors, facts)
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def _flush(path: Path) -> None:
+    """Waits until a file's or a folder's content is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return "no space left on device" if "code: 28" in str(error) else str(error).splitlines()[0]
