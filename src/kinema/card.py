@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,8 +54,3 @@ def load_card(path: Path) -> Card:
 def save_card(card: Card, path: Path) -> None:
     """Writes a card as JSON."""
     path.write_text(json.dumps(to_dict(card), indent=2) + "\n", encoding="utf-8")
-
-
-def with_scores(card: Card, scores: dict[str, Any]) -> Card:
-    """The same card with the scores of a report."""
-    return dataclasses.replace(card, scores=scores)

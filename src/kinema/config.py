@@ -26,7 +26,7 @@ class WorldsConfig:
     frames: int = 33  # 1 + 4k
     fps: float = 12.0
     samples_per_pixel: int = 4
-    clips: int = 8000  # number of training clips, seeds first_seed … first_seed + clips - 1
+    clips: int = 12000  # number of training clips, seeds first_seed … first_seed + clips - 1
     first_seed: int = 0
 
 
@@ -84,6 +84,8 @@ class TrainConfig:
     muon_lr: float = 0.02  # matrices
     adamw_lr: float = 1.5e-3  # everything else
     weight_decay: float = 0.01
+    image_steps: int = 0  # first steps, on the clips' first latent frames alone
+    short_steps: int = 0  # steps after those, on the first half of the clips; steps of all stages have equal tokens
     warmup_steps: int = 100
     decay_share: float = 0.3  # last share of the steps over which the rate falls to zero
     grad_clip: float = 1.0
@@ -112,7 +114,7 @@ class Config:
 
 def nano() -> Config:
     """Trains in about two hours on two CPU cores, 64×64."""
-    return Config(train_codec=TrainConfig(steps=1500, batch=10, adamw_lr=2e-3, text_dropout=0.0, beats_dropout=0.0))
+    return Config(train_codec=TrainConfig(steps=1700, batch=10, adamw_lr=2e-3, text_dropout=0.0, beats_dropout=0.0))
 
 
 def _scaled(name: str, side: int, width: int, depth: int, codec_width: int) -> Config:
@@ -220,6 +222,10 @@ def _coerce(where: str, hint: Any, value: Any) -> Any:
         return from_dict(hint, value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if typing.get_origin(hint) is dict:
+        if not isinstance(value, dict):
+            raise InputError(f"{where} must be a table of keys, not {value!r}")
+        return value
     if isinstance(hint, types.GenericAlias):
         if not isinstance(value, list):
             raise InputError(f"{where} must be a list, not {value!r}")

@@ -21,14 +21,8 @@ def check_target(path: Path) -> None:
         raise InputError(f"{path} is a folder: give a file name in it")
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}: make it first (mkdir -p {folder}) or choose another --out")
-    try:
-        with whole_file(path.with_name(f"{path.name}.probe")) as part:
-            part.touch()
-            part.rename(path.with_name(f"{path.name}.probe"))
-    except OSError as error:
-        raise InputError(f"cannot write in {folder} ({reason(error)}): choose another --out") from error
-    finally:
-        path.with_name(f"{path.name}.probe").unlink(missing_ok=True)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"cannot write in {folder} (permission denied or read-only): choose another --out")
 
 
 @contextmanager

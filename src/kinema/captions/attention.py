@@ -36,7 +36,13 @@ def attend(q_BTHD: Tensor, k_BSHD: Tensor, v_BSHD: Tensor, bias_BTS: Tensor | No
         mixed_BHTD = scores_BHTS.softmax(-1) @ v
     else:
         mixed_BHTD = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-    return mixed_BHTD.transpose(1, 2).flatten(2)
+    joined: Tensor = mixed_BHTD.transpose(1, 2).flatten(2)
+    return joined
+
+
+def split_heads(x: Tensor, heads: int) -> Tensor:
+    """Splits the last axis, (..., heads · D) → (..., heads, D)."""
+    return x.view(*x.shape[:-1], heads, x.shape[-1] // heads)
 
 
 def visibility_bias(visible: Tensor, dtype: torch.dtype) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kinema.captions.attention import angular_frequencies, attend, rotate, visibility_bias
+from kinema.captions.attention import angular_frequencies, attend, rotate, split_heads, visibility_bias
 from kinema.captions.tokenizer import TextPack
 from kinema.config import TextConfig
 
@@ -92,10 +92,11 @@ class TextBlock(nn.Module):
 
     def forward(self, x_BLC: Tensor, turn: tuple[Tensor, Tensor], mask_BL: Tensor | None) -> Tensor:
         """Lets every token read the tokens of its row; ``mask_BL`` is None if there is no padding."""
-        qkv_BLHD = self.qkv(self.attention_norm(x_BLC)).unflatten(-1, (3 * self.heads, -1))
-        q_and_k, v_BLHD = qkv_BLHD.split((2 * self.heads, self.heads), dim=2)
-        q_BLHD, k_BLHD = rotate(q_and_k, turn).chunk(2, dim=2)
+        qkv_BLHD = split_heads(self.qkv(self.attention_norm(x_BLC)), 3 * self.heads)
+        q_BLHD, k_BLHD = rotate(qkv_BLHD[:, :, : 2 * self.heads], turn).chunk(2, dim=2)
+        v_BLHD = qkv_BLHD[:, :, 2 * self.heads :]
         bias_BTL = None if mask_BL is None else visibility_bias(mask_BL[:, None], q_BLHD.dtype)
         x_BLC = x_BLC + self.out(attend(q_BLHD, k_BLHD, v_BLHD, bias_BTL))
         hidden = F.gelu(self.up(self.mlp_norm(x_BLC)), approximate="tanh")
-        return x_BLC + self.down(hidden)
+        mlp_BLC: Tensor = self.down(hidden)
+        return x_BLC + mlp_BLC

@@ -45,8 +45,8 @@ class TextPack:
 
     def to(self, device: torch.device | str) -> TextPack:
         """The same pack on another device."""
-        moved = (t.to(device) for t in (self.ids_BL, self.start_s_BL, self.end_s_BL, self.mask_BL))
-        return TextPack(*moved, cut=self.cut)
+        ids, start, end, mask = (t.to(device) for t in (self.ids_BL, self.start_s_BL, self.end_s_BL, self.mask_BL))
+        return TextPack(ids, start, end, mask, self.cut)
 
 
 def timed_text(caption: Caption, *, short: bool = False, beats: bool = True) -> TimedText:

@@ -15,14 +15,18 @@ as the convolution and normalisation kernels want them, and the public functions
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from kinema.config import CodecConfig
 from kinema.errors import InputError
+from kinema.files import whole_file
 from kinema.shapes import FRAMES_PER_LATENT, LATENT_CHANNELS, PIXELS_PER_LATENT, nearest_frames
 
 STATISTICS_MOMENTUM = 0.02  # of the running mean and variance of the latents
@@ -37,6 +41,8 @@ class Reconstruction(NamedTuple):
 
 class VideoAutoencoder(nn.Module):
     """Encodes video to latents of unit statistics and decodes them. See the module's docstring."""
+
+    no_muon = True  # its few plain matrices change resolution, so they are trained like the convolutions
 
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
@@ -204,7 +210,9 @@ def check_video(video_BCTHW: Tensor) -> None:
     if frames < 1 or (frames - 1) % FRAMES_PER_LATENT:
         raise InputError(f"{frames} frames is not 1 + 4k; the nearest is {nearest_frames(frames)}")
     if height % PIXELS_PER_LATENT or width % PIXELS_PER_LATENT:
-        raise InputError(f"size {width}x{height}: sides must be multiples of {PIXELS_PER_LATENT} pixels; crop the video")
+        raise InputError(
+            f"size {width}x{height}: sides must be multiples of {PIXELS_PER_LATENT} pixels; crop the video"
+        )
 
 
 def to_BTHWC(x_BCTHW: Tensor) -> Tensor:
@@ -234,3 +242,30 @@ def channels_to_time(x_BTHWC: Tensor) -> Tensor:
     batch, frames, height, width, channels = x_BTHWC.shape
     x = x_BTHWC.reshape(batch, frames, height, width, 2, channels // 2).permute(0, 1, 4, 2, 3, 5)
     return x.reshape(batch, 2 * frames, height, width, channels // 2)[:, 1:]
+
+
+def save_codec(codec: VideoAutoencoder, folder: Path) -> Path:
+    """Writes ``folder/codec.safetensors``, whole or not at all."""
+    path = folder / "codec.safetensors"
+    with whole_file(path) as part:
+        save_file({name: tensor.contiguous() for name, tensor in codec.state_dict().items()}, part)
+    return path
+
+
+def load_codec(config: CodecConfig, folder: Path) -> VideoAutoencoder:
+    """Reads ``folder/codec.safetensors`` strictly, ready for encoding and decoding.
+
+    Raises:
+        InputError: there is no such file, it is damaged, or it belongs to another configuration.
+    """
+    path = folder / "codec.safetensors"
+    codec = VideoAutoencoder(config).eval().requires_grad_(False)
+    try:
+        codec.load_state_dict(load_file(path))
+    except FileNotFoundError as error:
+        raise InputError(f"no {path}: train one with `kinema train codec --out {folder}`") from error
+    except SafetensorError as error:
+        raise InputError(f"{path} is damaged ({error}): train or copy it again") from error
+    except RuntimeError as error:
+        raise InputError(f"{path} does not fit this codec configuration: use the config.json beside it") from error
+    return codec

@@ -30,8 +30,8 @@ def rms_normalise(x: Tensor, scale_C: Tensor, eps: float = 1e-6) -> Tensor:
 
     Written with a vector norm because it takes half the time of ``torch.nn.functional.rms_norm`` on a CPU.
     """
-    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    return x * (math.sqrt(x.shape[-1]) / (norm + eps)) * scale_C.to(x.dtype)
+    norm: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    return x / (norm + eps) * (scale_C * math.sqrt(x.shape[-1])).to(x.dtype)
 
 
 def sinusoid(noise_level_F: Tensor, channels: int) -> Tensor:
@@ -85,6 +85,11 @@ def place_features(layout: Layout) -> Tensor:
     return torch.cat(parts, dim=-1)
 
 
+def batch(values_N: Tensor, count: int) -> Tensor:
+    """Views the tokens of equal segments as a batch, (count · T, …) → (count, T, …)."""
+    return values_N.view(count, values_N.shape[0] // count, *values_N.shape[1:])
+
+
 def attend_segments(q_NHD: Tensor, k_NHD: Tensor, v_NHD: Tensor, layout: Layout) -> Tensor:
     """Attention of all tokens of a segment with each other: equal neighbours as one batch, else one by one.
 
@@ -93,7 +98,7 @@ def attend_segments(q_NHD: Tensor, k_NHD: Tensor, v_NHD: Tensor, layout: Layout)
     """
     mixed = []
     for group in layout.groups:
-        q, k, v = (x[group.tokens].unflatten(0, (group.count, -1)) for x in (q_NHD, k_NHD, v_NHD))
+        q, k, v = (batch(x[group.tokens], group.count) for x in (q_NHD, k_NHD, v_NHD))
         mixed.append(attend(q, k, v).flatten(0, 1))
     return mixed[0] if len(mixed) == 1 else torch.cat(mixed)
 
@@ -106,7 +111,7 @@ def attend_text(q_NHD: Tensor, k_BSHD: Tensor, v_BSHD: Tensor, layout: Layout, b
     """
     mixed = []
     for group, bias_BTS in zip(layout.groups, biases, strict=True):
-        q_BTHD = q_NHD[group.tokens].unflatten(0, (group.count, -1))
+        q_BTHD = batch(q_NHD[group.tokens], group.count)
         mixed.append(attend(q_BTHD, k_BSHD[group.segments], v_BSHD[group.segments], bias_BTS).flatten(0, 1))
     return mixed[0] if len(mixed) == 1 else torch.cat(mixed)
 
@@ -126,6 +131,6 @@ def _group_bias(time_s_F: Tensor, group: Group, text: TextFeatures, dtype: torch
     always_BS = torch.isinf(start_s_BS) & torch.isinf(end_s_BS)
     if bool(always_BS.all()):
         return None if bool(mask_BS.all()) else visibility_bias(mask_BS[:, None], dtype)
-    time_s_BF1 = time_s_F.unflatten(0, (group.count, -1))[:, :, None]
+    time_s_BF1 = batch(time_s_F, group.count)[:, :, None]
     visible_BFS = (start_s_BS[:, None] <= time_s_BF1) & (time_s_BF1 <= end_s_BS[:, None]) & mask_BS[:, None]
     return visibility_bias(visible_BFS, dtype).repeat_interleave(group.grid.rows * group.grid.cols, dim=1)

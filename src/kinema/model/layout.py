@@ -127,7 +127,7 @@ class Layout:
 
     def by_frame(self, values_NC: Tensor) -> Tensor:
         """Views tokens as (F, P, C), or as (N, 1, C) where frames differ in size, to meet :meth:`for_tokens`."""
-        return values_NC.unflatten(0, (-1, self.tokens_per_frame or 1))
+        return values_NC.view(-1, self.tokens_per_frame or 1, values_NC.shape[-1])
 
     def for_tokens(self, values_FC: Tensor) -> Tensor:
         """Values per latent frame, broadcastable against :meth:`by_frame`: no copy if frames have equal sizes."""

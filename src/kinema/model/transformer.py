@@ -12,12 +12,15 @@ groups of equal noise level (see Layout.by_frame), B segments, L tokens of the l
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kinema.captions.attention import rotate
+from kinema.captions.attention import rotate, split_heads
 from kinema.captions.text_encoder import TextEncoder, TextFeatures
 from kinema.captions.tokenizer import TextPack
 from kinema.config import ModelConfig, TextConfig
@@ -36,6 +39,25 @@ from kinema.shapes import TOKEN_CHANNELS
 
 EPS = 1e-6
 SINUSOID_CHANNELS = 256
+
+
+@dataclass(frozen=True)
+class Context:
+    """What all blocks of one forward pass share.
+
+    Attributes:
+        layout: the places of the tokens.
+        turn: cosine and sine of the rotary angles, (N, 1, K).
+        shared_FMC: the shared projection of each latent frame's noise level.
+        text: features of the captions.
+        biases: which text each token sees, per group of the layout.
+    """
+
+    layout: Layout
+    turn: tuple[Tensor, Tensor]
+    shared_FMC: Tensor
+    text: TextFeatures
+    biases: list[Tensor | None]
 
 
 class TextToVideo(nn.Module):
@@ -57,6 +79,12 @@ class TextToVideo(nn.Module):
         return velocity_NC
 
 
+class Projection(nn.Linear):
+    """A matrix between the stream of tokens and the outside; the optimizer for hidden matrices leaves it out."""
+
+    no_muon = True
+
+
 class SpacetimeTransformer(nn.Module):
     """Denoises packs of clips of any size."""
 
@@ -64,15 +92,15 @@ class SpacetimeTransformer(nn.Module):
         super().__init__()
         assert config.width % (2 * config.heads) == 0
         self.config = config
-        self.in_proj = nn.Linear(TOKEN_CHANNELS, config.width)
-        self.place_proj = nn.Linear(PLACE_FEATURES, config.width, bias=False)
+        self.in_proj = Projection(TOKEN_CHANNELS, config.width)
+        self.place_proj = Projection(PLACE_FEATURES, config.width, bias=False)
         self.noise_embedding = nn.Sequential(
-            nn.Linear(SINUSOID_CHANNELS, config.width), nn.SiLU(), nn.Linear(config.width, config.width)
+            Projection(SINUSOID_CHANNELS, config.width), nn.SiLU(), Projection(config.width, config.width)
         )
-        self.modulation_proj = nn.Linear(config.width, 6 * config.width)
+        self.modulation_proj = Projection(config.width, 6 * config.width)
         self.blocks = nn.ModuleList(Block(text_width, config) for _ in range(config.depth))
         self.head_table = nn.Parameter(torch.zeros(2, config.width))
-        self.out_proj = nn.Linear(config.width, TOKEN_CHANNELS)
+        self.out_proj = Projection(config.width, TOKEN_CHANNELS)
         for layer in (self.modulation_proj, self.out_proj):  # the first velocity is 0
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
@@ -94,18 +122,18 @@ class SpacetimeTransformer(nn.Module):
         shared_FMC = self.modulation_proj(F.silu(embedding_FC)).unflatten(-1, (6, -1))
         place_NC = layout.remember("place", lambda: place_features(layout))
         x_GPC = layout.by_frame(self.in_proj(noisy_NC) + self.place_proj(place_NC))
-        turn = self._turn(layout, x_GPC.dtype)
         biases = text_biases(layout, features, x_GPC.dtype)
+        context = Context(layout, self._turn(layout, x_GPC.dtype), shared_FMC, features, biases)
         for index, block in enumerate(self.blocks):
-            keys_values = features.keys_values[index] if features.keys_values else block.text_keys_values(features)
-            x_GPC = block(x_GPC, layout, shared_FMC, turn, keys_values, biases)
+            x_GPC = block(x_GPC, context, features.keys_values[index] if features.keys_values else None)
         shift_FC, scale_FC = (embedding_FC[:, None] + self.head_table).to(x_GPC.dtype).unbind(1)
         x_GPC = modulate(x_GPC, shift_FC, scale_FC, layout)
-        return self.out_proj(x_GPC.flatten(0, 1)).float()
+        velocity_NC: Tensor = self.out_proj(x_GPC.flatten(0, 1))
+        return velocity_NC.float()
 
     def with_keys_values(self, features: TextFeatures) -> TextFeatures:
         """The same features with every block's keys and values, so that a step of sampling need not compute them."""
-        keys_values = tuple(block.text_keys_values(features) for block in self.blocks)
+        keys_values = tuple(block.text_keys_values(features) for block in cast(Iterable[Block], self.blocks))
         return dataclasses.replace(features, keys_values=keys_values)
 
     def _turn(self, layout: Layout, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -154,37 +182,41 @@ class Block(nn.Module):
         """Keys and values of all text tokens, (B, L, H, D) each; they do not depend on the noise level."""
         k_BLC, v_BLC = self.text_kv(features.values_BLC).chunk(2, dim=-1)
         k_BLC = rms_normalise(k_BLC, self.text_k_scale)
-        return k_BLC.unflatten(-1, (self.heads, -1)), v_BLC.unflatten(-1, (self.heads, -1))
+        return split_heads(k_BLC, self.heads), split_heads(v_BLC, self.heads)
 
-    def forward(
-        self,
-        x_GPC: Tensor,
-        layout: Layout,
-        shared_FMC: Tensor,
-        turn: tuple[Tensor, Tensor],
-        keys_values: tuple[Tensor, Tensor],
-        biases: list[Tensor | None],
-    ) -> Tensor:
-        """One step of the stream; the arguments are those of :class:`SpacetimeTransformer`, prepared."""
-        shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = (shared_FMC + self.table).to(x_GPC.dtype).unbind(1)
-        y_GPC = self._self_attention(modulate(x_GPC, shift_a, scale_a, layout), layout, turn)
+    def forward(self, x_GPC: Tensor, context: Context, keys_values: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """One step of the stream.
+
+        Args:
+            x_GPC: the tokens.
+            context: what all blocks share.
+            keys_values: of :meth:`text_keys_values`, if known already.
+        """
+        layout, text = context.layout, context.text
+        modulation_FMC = (context.shared_FMC + self.table).to(x_GPC.dtype)
+        shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = modulation_FMC.unbind(1)
+        y_GPC = self._self_attention(modulate(x_GPC, shift_a, scale_a, layout), layout, context.turn)
         x_GPC = torch.addcmul(x_GPC, y_GPC, layout.for_tokens(gate_a))
-        x_GPC = x_GPC + self._text_attention(self.text_norm(x_GPC), layout, keys_values, biases)
+        keys_values = keys_values or self.text_keys_values(text)
+        x_GPC = x_GPC + self._text_attention(self.text_norm(x_GPC), layout, keys_values, context.biases)
         hidden = F.gelu(self.up(modulate(x_GPC, shift_m, scale_m, layout)), approximate="tanh")
         return torch.addcmul(x_GPC, self.down(hidden), layout.for_tokens(gate_m))
 
     def _self_attention(self, x_GPC: Tensor, layout: Layout, turn: tuple[Tensor, Tensor]) -> Tensor:
         q_NC, k_NC, v_NC = self.qkv(x_GPC.flatten(0, 1)).chunk(3, dim=-1)
-        q_NHD = rotate(rms_normalise(q_NC, self.q_scale).unflatten(-1, (self.heads, -1)), turn)
-        k_NHD = rotate(rms_normalise(k_NC, self.k_scale).unflatten(-1, (self.heads, -1)), turn)
-        mixed_NC = attend_segments(q_NHD, k_NHD, v_NC.unflatten(-1, (self.heads, -1)), layout)
-        return self.attention_out(mixed_NC).view_as(x_GPC)
+        q_NHD = rotate(split_heads(rms_normalise(q_NC, self.q_scale), self.heads), turn)
+        k_NHD = rotate(split_heads(rms_normalise(k_NC, self.k_scale), self.heads), turn)
+        mixed_NC = attend_segments(q_NHD, k_NHD, split_heads(v_NC, self.heads), layout)
+        attended_NC: Tensor = self.attention_out(mixed_NC)
+        return attended_NC.view_as(x_GPC)
 
     def _text_attention(
         self, x_GPC: Tensor, layout: Layout, keys_values: tuple[Tensor, Tensor], biases: list[Tensor | None]
     ) -> Tensor:
-        q_NHD = rms_normalise(self.text_q(x_GPC.flatten(0, 1)), self.text_q_scale).unflatten(-1, (self.heads, -1))
-        return self.text_out(attend_text(q_NHD, *keys_values, layout, biases)).view_as(x_GPC)
+        q_NC = rms_normalise(self.text_q(x_GPC.flatten(0, 1)), self.text_q_scale)
+        mixed_NC = attend_text(split_heads(q_NC, self.heads), *keys_values, layout, biases)
+        text_NC: Tensor = self.text_out(mixed_NC)
+        return text_NC.view_as(x_GPC)
 
 
 def modulate(x_GPC: Tensor, shift_FC: Tensor, scale_FC: Tensor, layout: Layout) -> Tensor:

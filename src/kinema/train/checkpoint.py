@@ -6,7 +6,6 @@ A checkpoint is written aside, flushed to the disk and renamed, so a crash or a 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from kinema.errors import InputError, KinemaError
+from kinema.errors import InputError
+from kinema.files import flush, whole_file
 
 KEEP = 2  # newest checkpoints that stay
 CHANGEABLE = ("log_every", "checkpoint_every")  # settings that a run may change while it is resumed
@@ -57,10 +57,8 @@ def claim_folder(out: Path, settings: dict[str, Any]) -> None:
 
 def write_whole(path: Path, text: str) -> None:
     """Writes a text file so that it appears whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text)
-    _flush(part)
-    part.replace(path)
+    with whole_file(path) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def save_checkpoint(out: Path, step: int, checkpoint: Checkpoint) -> Path:
@@ -71,19 +69,14 @@ def save_checkpoint(out: Path, step: int, checkpoint: Checkpoint) -> Path:
     """
     folder = out / "checkpoints"
     path = folder / f"{step:08d}.safetensors"
-    part = path.with_name(path.name + ".part")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, part, metadata={"facts": json.dumps(checkpoint.facts)})
-        _flush(part)
-        part.replace(path)
-        _flush(folder)
-    except (OSError, SafetensorError) as error:
-        part.unlink(missing_ok=True)
-        raise KinemaError(
-            f"cannot write {path} ({_reason(error)}): make room and repeat the command; earlier checkpoints are intact"
-        ) from error
+    folder.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as part:
+        try:
+            save_file(tensors, part, metadata={"facts": json.dumps(checkpoint.facts)})
+        except SafetensorError as error:  # its report of a full disk
+            raise OSError(str(error)) from error
+    flush(folder)
     for old in sorted(folder.glob("*.safetensors"))[:-KEEP]:
         old.unlink()
     return path
@@ -116,18 +109,3 @@ def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in tree.items():
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat
-
-
-def _flush(path: Path) -> None:
-    """Waits until a file's or a folder's content is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
-    return "no space left on device" if "code: 28" in str(error) else str(error).splitlines()[0]

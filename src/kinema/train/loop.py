@@ -156,7 +156,7 @@ def fit(
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        raise KinemaError(f"no space left for {out}: make room and repeat the command; step {saved} is saved") from error
+        raise KinemaError(f"no space left for {out}: make room and repeat; step {saved} is saved") from error
     return FitResult(counters.step, counters.step >= config.steps, run.ema.module, counters.skipped, counters.flops)
 
 

@@ -129,7 +129,7 @@ class Narrator:
         else:
             line = self._short_occlude(names)
         if self.chance(0.6):
-            line += f" on {self._floor()}"
+            line += f" {self.pick(('on', 'on', 'onto')) if self.family == 'fall' else 'on'} {self._floor()}"
         if self.chance(0.25):
             line += f" {self.pick(SKY_WORDS[str(self.state.facts['sky'])])}"
         return line

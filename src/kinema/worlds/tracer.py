@@ -1,11 +1,10 @@
 """A small deterministic ray tracer: spheres, boxes and cylinders on a floor under one sun.
 
 Everything is analytic and float64; there is no randomness and no state shared between frames, so the same scene
-gives the same bytes whatever the number of threads. The functions marked ``_device`` are scalar code without
-allocation: numba compiles the same source for a CPU thread or for a GPU thread.
-
+gives the same bytes whatever the number of threads.
 Light is a budget of one: ``ambient`` from the whole sky and ``1 - ambient`` from the sun, so that a surface never
-shines brighter than its albedo and only mirror highlights saturate.
+shines brighter than its albedo and only mirror highlights saturate. This file holds what a scene is and prepares it;
+``rays.py`` follows the light.
 
 Array suffixes: T frames, B bodies, H height, W width, S samples a pixel, 3 axis or colour channel, 4 quaternion
 (w, x, y, z) or pixel rectangle (left, top, right, bottom).
@@ -14,43 +13,24 @@ Array suffixes: T frames, B bodies, H height, W width, S samples a pixel, 3 axis
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 import numpy as np
-from numba import njit, prange
 from numpy.typing import NDArray
 
 from kinema.data import CameraInfo
+from kinema.worlds import rays
+from kinema.worlds.rays import BOX, CYLINDER, SPHERE
 
-SPHERE, BOX, CYLINDER = 0, 1, 2
+__all__ = ["BOX", "CYLINDER", "SPHERE", "Look", "project", "render", "sample_offsets"]
 
 MAX_BODIES = 62  # one bit each in a 64-bit mask
 
-_FAR = 1e30
-_CONTACT_SHADE = 0.6  # share of the ambient light that a touching body takes away
-_SUN_GLOW = 4.0  # brightness of the soft sun disc that glossy bodies mirror
 _FADE_NEAR, _FADE_FAR = 2.0, 7.0  # the floor fades to the horizon between these multiples of the camera's distance
-_ENCODE_STEPS = 8192
-_linear = np.arange(_ENCODE_STEPS + 1) / _ENCODE_STEPS
+_linear = np.arange(rays.ENCODE_STEPS + 1) / rays.ENCODE_STEPS
 _SRGB = np.rint(  # IEC 61966-2-1: linear light in [0, 1] → 8-bit code
     255 * np.where(_linear <= 0.0031308, 12.92 * _linear, 1.055 * _linear ** (1 / 2.4) - 0.055)
 ).astype(np.uint8)
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def _device(function: F) -> F:
-    """Compiles a scalar function; a typed wrapper because numba's decorator is not."""
-    compiled: F = njit(cache=True, error_model="numpy", forceinline=True)(function)
-    return compiled
-
-
-def _kernel(function: F) -> F:
-    """Compiles a function whose ``prange`` runs on all threads."""
-    compiled: F = njit(cache=True, error_model="numpy", parallel=True)(function)
-    return compiled
 
 
 @dataclass(frozen=True)
@@ -68,13 +48,6 @@ class Look:
     sun_direction_3: NDArray[np.float64]  # unit vector towards the sun
     ambient: float  # share of the light that comes from the sky
     camera: CameraInfo
-
-
-# Columns of the table of bodies, one row a body, and entries of the scenery vector. Packed into two plain arrays so
-# that a call passes two pointers: with one array per property the compiled code spends its time on arguments.
-_KIND, _CENTRE, _ROTATION, _HALF, _RADIUS, _REACH, _ALBEDO, _GLOSS = 0, 1, 4, 13, 16, 17, 18, 21
-_BODY_COLUMNS = 22
-_FLOOR, _CHECKER, _TOP, _HORIZON, _SUN, _AMBIENT, _EYE, _NEAR_END, _FAR_END = 0, 3, 4, 7, 10, 13, 14, 17, 18
 
 
 def render(
@@ -111,7 +84,9 @@ def render(
     seen_TB = np.zeros((frames, bodies), dtype=np.int64)
     offset_S2 = sample_offsets(samples_per_pixel)
     table_TBK = _table(look, position_TB3, rotation_TB33)
-    _render(table_TBK, _scenery(look), bounds_TB4, view_33, focal, offset_S2, _SRGB, pixels_THW3, ids_THW, seen_TB)
+    rays.render_frames(
+        table_TBK, _scenery(look), bounds_TB4, view_33, focal, offset_S2, _SRGB, pixels_THW3, ids_THW, seen_TB
+    )
     return pixels_THW3, ids_THW, seen_TB / (height * width * samples_per_pixel)
 
 
@@ -131,23 +106,21 @@ def project(camera: CameraInfo, points_N3: NDArray[np.float64], height: int, wid
     return np.stack([width / 2 + focal * across_N / depth_N, height / 2 - focal * up_N / depth_N, depth_N], axis=1)
 
 
-def _table(
-    look: Look, position_TB3: NDArray[np.float64], rotation_TB33: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _table(look: Look, position_TB3: NDArray[np.float64], rotation_TB33: NDArray[np.float64]) -> NDArray[np.float64]:
     """The bodies as rows of numbers, one table a frame."""
     frames, bodies = position_TB3.shape[:2]
     x, y, z = np.asarray(look.half_size_B3, dtype=np.float64).T
-    table_TBK = np.empty((frames, bodies, _BODY_COLUMNS))
-    table_TBK[..., _KIND] = look.kind_B
-    table_TBK[..., _CENTRE : _CENTRE + 3] = position_TB3
-    table_TBK[..., _ROTATION : _ROTATION + 9] = rotation_TB33.reshape(frames, bodies, 9)
-    table_TBK[..., _HALF : _HALF + 3] = look.half_size_B3
-    table_TBK[..., _RADIUS] = np.select(  # of the bounding sphere
+    table_TBK = np.empty((frames, bodies, rays.BODY_COLUMNS))
+    table_TBK[..., rays.KIND] = look.kind_B
+    table_TBK[..., rays.CENTRE : rays.CENTRE + 3] = position_TB3
+    table_TBK[..., rays.ROTATION : rays.ROTATION + 9] = rotation_TB33.reshape(frames, bodies, 9)
+    table_TBK[..., rays.HALF : rays.HALF + 3] = look.half_size_B3
+    table_TBK[..., rays.RADIUS] = np.select(  # of the bounding sphere
         [look.kind_B == SPHERE, look.kind_B == CYLINDER], [x, np.hypot(x, z)], np.sqrt(x * x + y * y + z * z)
     )
-    table_TBK[..., _REACH] = np.cbrt(x * y * z)  # how far a body's contact darkening extends
-    table_TBK[..., _ALBEDO : _ALBEDO + 3] = look.albedo_B3
-    table_TBK[..., _GLOSS] = look.gloss_B
+    table_TBK[..., rays.REACH] = np.cbrt(x * y * z)  # how far a body's contact darkening extends
+    table_TBK[..., rays.ALBEDO : rays.ALBEDO + 3] = look.albedo_B3
+    table_TBK[..., rays.GLOSS] = look.gloss_B
     return table_TBK
 
 
@@ -205,240 +178,3 @@ def _screen_bounds(
     high = [np.where(behind_TB, b, np.ceil(a.max(axis=-1))) for a, b in ((column_TB8, width), (row_TB8, height))]
     limit = 1 << 20
     return np.ascontiguousarray(np.clip(np.stack([*low, *high], axis=-1), -limit, limit).astype(np.int64))
-
-
-@_device
-def _slab(origin: float, direction: float, half: float) -> tuple[float, float]:
-    """The interval of a ray between the planes at ±half."""
-    if abs(direction) < 1e-12:
-        if abs(origin) <= half:
-            return -_FAR, _FAR
-        return _FAR, -_FAR
-    a = (-half - origin) / direction
-    b = (half - origin) / direction
-    return min(a, b), max(a, b)
-
-
-@_device
-def _to_body(table_BK, b, x, y, z):  # type: ignore[no-untyped-def]
-    """World vector → body axes."""
-    return (
-        table_BK[b, _ROTATION] * x + table_BK[b, _ROTATION + 3] * y + table_BK[b, _ROTATION + 6] * z,
-        table_BK[b, _ROTATION + 1] * x + table_BK[b, _ROTATION + 4] * y + table_BK[b, _ROTATION + 7] * z,
-        table_BK[b, _ROTATION + 2] * x + table_BK[b, _ROTATION + 5] * y + table_BK[b, _ROTATION + 8] * z,
-    )
-
-
-@_device
-def _intersect(table_BK, b, ox, oy, oz, dx, dy, dz):  # type: ignore[no-untyped-def]
-    """Distance along a unit ray to where it enters body ``b`` from outside, or ``_FAR``."""
-    cx, cy, cz = table_BK[b, _CENTRE] - ox, table_BK[b, _CENTRE + 1] - oy, table_BK[b, _CENTRE + 2] - oz
-    along = cx * dx + cy * dy + cz * dz
-    radius = table_BK[b, _RADIUS]
-    room = radius * radius - (cx * cx + cy * cy + cz * cz - along * along)
-    if room < 0.0 or along < -radius:
-        return _FAR
-    if table_BK[b, _KIND] == SPHERE:
-        t = along - math.sqrt(room)
-        return t if t > 0.0 else _FAR
-    lox, loy, loz = _to_body(table_BK, b, -cx, -cy, -cz)
-    ldx, ldy, ldz = _to_body(table_BK, b, dx, dy, dz)
-    near, far = _slab(loz, ldz, table_BK[b, _HALF + 2])
-    if table_BK[b, _KIND] == BOX:
-        near_x, far_x = _slab(lox, ldx, table_BK[b, _HALF])
-        near_y, far_y = _slab(loy, ldy, table_BK[b, _HALF + 1])
-        near, far = max(near, near_x, near_y), min(far, far_x, far_y)
-    else:
-        a = ldx * ldx + ldy * ldy
-        half_b = lox * ldx + loy * ldy
-        c = lox * lox + loy * loy - table_BK[b, _HALF] ** 2
-        discriminant = half_b * half_b - a * c
-        if a < 1e-12:  # along the axis: inside the barrel or never
-            if c > 0.0:
-                return _FAR
-        elif discriminant < 0.0:
-            return _FAR
-        else:
-            root = math.sqrt(discriminant)
-            near, far = max(near, (-half_b - root) / a), min(far, (-half_b + root) / a)
-    return near if 0.0 < near <= far else _FAR
-
-
-@_device
-def _normal(table_BK, b, x, y, z):  # type: ignore[no-untyped-def]
-    """Outward unit normal of body ``b`` at a point of its surface."""
-    px, py, pz = x - table_BK[b, _CENTRE], y - table_BK[b, _CENTRE + 1], z - table_BK[b, _CENTRE + 2]
-    if table_BK[b, _KIND] == SPHERE:
-        r = table_BK[b, _HALF]
-        return px / r, py / r, pz / r
-    lx, ly, lz = _to_body(table_BK, b, px, py, pz)
-    hx, hy, hz = table_BK[b, _HALF], table_BK[b, _HALF + 1], table_BK[b, _HALF + 2]
-    nx, ny, nz = 0.0, 0.0, 0.0
-    over_z = abs(lz) - hz
-    if table_BK[b, _KIND] == BOX:
-        over_x, over_y = abs(lx) - hx, abs(ly) - hy
-        if over_x > over_y and over_x > over_z:
-            nx = math.copysign(1.0, lx)
-        elif over_y > over_z:
-            ny = math.copysign(1.0, ly)
-        else:
-            nz = math.copysign(1.0, lz)
-    else:
-        across = math.sqrt(lx * lx + ly * ly)
-        if over_z > across - hx:
-            nz = math.copysign(1.0, lz)
-        else:
-            nx, ny = lx / across, ly / across
-    return (
-        table_BK[b, _ROTATION] * nx + table_BK[b, _ROTATION + 1] * ny + table_BK[b, _ROTATION + 2] * nz,
-        table_BK[b, _ROTATION + 3] * nx + table_BK[b, _ROTATION + 4] * ny + table_BK[b, _ROTATION + 5] * nz,
-        table_BK[b, _ROTATION + 6] * nx + table_BK[b, _ROTATION + 7] * ny + table_BK[b, _ROTATION + 8] * nz,
-    )
-
-
-@_device
-def _gap(table_BK, b, px, py, pz):  # type: ignore[no-untyped-def]
-    """Distance from the surface of body ``b`` to a point given relative to its centre; 0 inside a box or cylinder."""
-    if table_BK[b, _KIND] == SPHERE:
-        return math.sqrt(px * px + py * py + pz * pz) - table_BK[b, _HALF]
-    lx, ly, lz = _to_body(table_BK, b, px, py, pz)
-    out_z = max(abs(lz) - table_BK[b, _HALF + 2], 0.0)
-    if table_BK[b, _KIND] == BOX:
-        out_x = max(abs(lx) - table_BK[b, _HALF], 0.0)
-        out_y = max(abs(ly) - table_BK[b, _HALF + 1], 0.0)
-        return math.sqrt(out_x * out_x + out_y * out_y + out_z * out_z)
-    out_r = max(math.sqrt(lx * lx + ly * ly) - table_BK[b, _HALF], 0.0)
-    return math.sqrt(out_r * out_r + out_z * out_z)
-
-
-@_device
-def _contact(gap, reach):  # type: ignore[no-untyped-def]
-    """Share of the ambient light that passes a neighbour at a distance: a cheap stand-in for ambient occlusion."""
-    near = min(1.0 - gap / reach, 1.0)
-    return 1.0 - _CONTACT_SHADE * near * near if near > 0.0 else 1.0
-
-
-@_device
-def _light(table_BK, scenery, own, x, y, z, nx, ny, nz):  # type: ignore[no-untyped-def]
-    """Sunlight and skylight that reach a surface point of body ``own`` (-1 is the floor)."""
-    sx, sy, sz = scenery[_SUN], scenery[_SUN + 1], scenery[_SUN + 2]
-    sun = max((1.0 - scenery[_AMBIENT]) * (nx * sx + ny * sy + nz * sz), 0.0)
-    sky = scenery[_AMBIENT]
-    if own >= 0:
-        sky *= _contact(z, table_BK[own, _REACH])  # the floor takes light from the underside of what stands on it
-    for b in range(table_BK.shape[0]):
-        if b == own:  # a convex body shades nothing of its own lit side
-            continue
-        cx, cy, cz = table_BK[b, _CENTRE] - x, table_BK[b, _CENTRE + 1] - y, table_BK[b, _CENTRE + 2] - z
-        square = cx * cx + cy * cy + cz * cz
-        limit = table_BK[b, _RADIUS] + table_BK[b, _REACH]
-        if square < limit * limit:
-            sky *= _contact(_gap(table_BK, b, -cx, -cy, -cz), table_BK[b, _REACH])
-        if sun > 0.0 and _intersect(table_BK, b, x, y, z, sx, sy, sz) < _FAR:
-            sun = 0.0
-    return sun, sky
-
-
-@_device
-def _floor(scenery, x, y):  # type: ignore[no-untyped-def]
-    """How much of the checker's contrast applies at a floor point (±), and how far the floor has faded (0 to 1)."""
-    across = math.sqrt((x - scenery[_EYE]) ** 2 + (y - scenery[_EYE + 1]) ** 2)
-    fade = min(max((across - scenery[_NEAR_END]) / (scenery[_FAR_END] - scenery[_NEAR_END]), 0.0), 1.0)
-    fade = fade * fade * (3.0 - 2.0 * fade)
-    odd = (int(math.floor(x)) + int(math.floor(y))) & 1
-    return (0.5 - odd) * scenery[_CHECKER] * (1.0 - fade), fade
-
-
-@_device
-def _radiance(table_BK, scenery, mask, glow, ox, oy, oz, dx, dy, dz):  # type: ignore[no-untyped-def]
-    """Diffuse colour, body and distance of what a ray meets among the bodies of ``mask``, the floor and the sky."""
-    nearest, body = _FAR, -1
-    for b in range(table_BK.shape[0]):
-        if (mask >> b) & 1:
-            t = _intersect(table_BK, b, ox, oy, oz, dx, dy, dz)
-            if t < nearest:
-                nearest, body = t, b
-    if dz < 0.0 and oz > 0.0 and -oz / dz < nearest:
-        nearest, body = -oz / dz, -1
-    x, y, z = ox + nearest * dx, oy + nearest * dy, oz + nearest * dz
-    horizon_r, horizon_g, horizon_b = scenery[_HORIZON], scenery[_HORIZON + 1], scenery[_HORIZON + 2]
-    if body >= 0:
-        nx, ny, nz = _normal(table_BK, body, x, y, z)
-        ground = 0.5 - 0.5 * nz  # share of the skylight that takes the floor's colour
-        sun, sky = _light(table_BK, scenery, body, x, y, z, nx, ny, nz)
-        red = table_BK[body, _ALBEDO] * (sun + sky * (1.0 - ground + ground * scenery[_FLOOR]))
-        green = table_BK[body, _ALBEDO + 1] * (sun + sky * (1.0 - ground + ground * scenery[_FLOOR + 1]))
-        blue = table_BK[body, _ALBEDO + 2] * (sun + sky * (1.0 - ground + ground * scenery[_FLOOR + 2]))
-        return red, green, blue, body, nearest
-    if nearest < _FAR:
-        checker, fade = _floor(scenery, x, y)
-        if fade < 1.0:
-            sun, sky = _light(table_BK, scenery, -1, x, y, 0.0, 0.0, 0.0, 1.0)
-            light = (1.0 - fade) * (1.0 + checker) * (sun + sky)
-            red = light * scenery[_FLOOR] + fade * horizon_r
-            green = light * scenery[_FLOOR + 1] + fade * horizon_g
-            blue = light * scenery[_FLOOR + 2] + fade * horizon_b
-            return red, green, blue, -1, nearest
-    up, disc = max(dz, 0.0), 0.0
-    if glow > 0.0:
-        disc = max(dx * scenery[_SUN] + dy * scenery[_SUN + 1] + dz * scenery[_SUN + 2], 0.0) ** 32
-    red = horizon_r + up * (scenery[_TOP] - horizon_r) + glow * disc
-    green = horizon_g + up * (scenery[_TOP + 1] - horizon_g) + glow * disc
-    blue = horizon_b + up * (scenery[_TOP + 2] - horizon_b) + glow * disc
-    return red, green, blue, -1, nearest
-
-
-@_device
-def _sample(table_BK, scenery, mask, dx, dy, dz):  # type: ignore[no-untyped-def]
-    """Colour and body seen from the eye along a unit ray, with one mirror bounce off glossy bodies."""
-    ox, oy, oz = scenery[_EYE], scenery[_EYE + 1], scenery[_EYE + 2]
-    red, green, blue, body, t = _radiance(table_BK, scenery, mask, 0.0, ox, oy, oz, dx, dy, dz)
-    if body >= 0 and table_BK[body, _GLOSS] > 0.0:
-        x, y, z = ox + t * dx, oy + t * dy, oz + t * dz
-        nx, ny, nz = _normal(table_BK, body, x, y, z)
-        facing = -(nx * dx + ny * dy + nz * dz)
-        graze = min(max(1.0 - facing, 0.0), 1.0)
-        gloss = table_BK[body, _GLOSS]
-        mirror = gloss + (1.0 - gloss) * graze * graze * graze * graze * graze  # Schlick 1994, equation 15
-        rx, ry, rz = dx + 2.0 * facing * nx, dy + 2.0 * facing * ny, dz + 2.0 * facing * nz
-        others = ~(np.int64(1) << body)
-        r, g, b, _, _ = _radiance(table_BK, scenery, others, _SUN_GLOW, x, y, z, rx, ry, rz)
-        red, green, blue = red + mirror * (r - red), green + mirror * (g - green), blue + mirror * (b - blue)
-    return red, green, blue, body
-
-
-@_kernel
-def _render(  # type: ignore[no-untyped-def]
-    table_TBK, scenery, bounds_TB4, view_33, focal, offset_S2, srgb, pixels_THW3, ids_THW, seen_TB
-):
-    frames, height, width = ids_THW.shape
-    samples = offset_S2.shape[0]
-    for frame in prange(frames):
-        table_BK, bounds_B4 = table_TBK[frame], bounds_TB4[frame]
-        for row in range(height):
-            for column in range(width):
-                mask = np.int64(0)
-                for b in range(bounds_B4.shape[0]):
-                    if bounds_B4[b, 0] <= column < bounds_B4[b, 2] and bounds_B4[b, 1] <= row < bounds_B4[b, 3]:
-                        mask |= np.int64(1) << b
-                red, green, blue = 0.0, 0.0, 0.0
-                winner, votes = -1, 0  # majority vote (Boyer and Moore 1981)
-                for s in range(samples):
-                    across = (column + offset_S2[s, 0] - 0.5 * width) / focal
-                    up = (0.5 * height - row - offset_S2[s, 1]) / focal
-                    dx = view_33[2, 0] + across * view_33[0, 0] + up * view_33[1, 0]
-                    dy = view_33[2, 1] + across * view_33[0, 1] + up * view_33[1, 1]
-                    dz = view_33[2, 2] + across * view_33[0, 2] + up * view_33[1, 2]
-                    scale = 1.0 / math.sqrt(dx * dx + dy * dy + dz * dz)
-                    r, g, b, body = _sample(table_BK, scenery, mask, dx * scale, dy * scale, dz * scale)
-                    red, green, blue = red + min(r, 1.0), green + min(g, 1.0), blue + min(b, 1.0)
-                    if body >= 0:
-                        seen_TB[frame, body] += 1
-                    if votes == 0:
-                        winner = body
-                    votes += 1 if body == winner else -1
-                ids_THW[frame, row, column] = winner
-                scale = _ENCODE_STEPS / samples
-                pixels_THW3[frame, row, column, 0] = srgb[int(red * scale + 0.5)]
-                pixels_THW3[frame, row, column, 1] = srgb[int(green * scale + 0.5)]
-                pixels_THW3[frame, row, column, 2] = srgb[int(blue * scale + 0.5)]

@@ -1,0 +1,84 @@
+"""Noise levels: how they are drawn in training, and the steps of sampling.
+
+Suffixes: S segments (clips of a pack), F latent frames of the pack.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from kinema.config import FlowConfig
+from kinema.errors import InputError
+
+Level = TypeVar("Level", float, Tensor)
+
+
+def shift_levels(sigma: Level, shift: float) -> Level:
+    """Moves noise levels towards 1 (arXiv 2403.03206, equation 23); 0 and 1 stay, ``shift`` 1 changes nothing."""
+    return shift * sigma / (1 + (shift - 1) * sigma)
+
+
+def shift_for_tokens(tokens: int, native_tokens: int, native_shift: float = 1.0) -> float:
+    """The shift that keeps the uncertainty of a larger or longer clip: √(m/n) (arXiv 2403.03206, section 5.3.2).
+
+    Args:
+        tokens: tokens of the clip.
+        native_tokens: tokens of the clips of training.
+        native_shift: shift of training.
+    """
+    return native_shift * math.sqrt(tokens / native_tokens)
+
+
+def draw_levels(frames_S: Sequence[int], config: FlowConfig, rng: torch.Generator) -> Tensor:
+    """Noise levels of training, one per latent frame.
+
+    A clip shares one logit-normal level among its frames (arXiv 2403.03206, section 3.1). In ``independent_share`` of
+    the clips every frame has its own (diffusion forcing, arXiv 2407.01392); in ``clean_first_share`` the first frame
+    is given, at level 0. Shared levels are stratified over the pack, which lowers the variance of the loss
+    (arXiv 2107.00630, appendix I.1).
+
+    Args:
+        frames_S: latent frames of each clip.
+        config: shares and shape of the distribution.
+        rng: on the CPU.
+
+    Returns:
+        sigma_F in [0, 1), float32, on the CPU.
+    """
+    clips, total = len(frames_S), sum(frames_S)
+    stratum_S = torch.randperm(clips, generator=rng)
+    shared_S = (stratum_S + torch.rand(clips, generator=rng, dtype=torch.float64)) / clips
+    own_F = torch.rand(total, generator=rng, dtype=torch.float64)
+    kind_S = torch.rand(clips, generator=rng)
+
+    count_S = torch.tensor(frames_S)
+    segment_F = torch.repeat_interleave(torch.arange(clips), count_S)
+    first_S = count_S.cumsum(0) - count_S
+    independent_F = (kind_S < config.independent_share)[segment_F]
+    sigma_F = _logit_normal(torch.where(independent_F, own_F, shared_S[segment_F]), config)
+
+    given_S = (kind_S >= config.independent_share) & (kind_S < config.independent_share + config.clean_first_share)
+    given_S &= count_S > 1  # an image with its only frame given would teach nothing
+    sigma_F[first_S[given_S]] = 0.0
+    return sigma_F.float()
+
+
+def _logit_normal(quantile: Tensor, config: FlowConfig) -> Tensor:
+    normal = torch.special.ndtri(quantile.clamp(1e-9, 1 - 1e-9))
+    return shift_levels(torch.sigmoid(config.logit_mean + config.logit_std * normal), config.shift)
+
+
+def sampling_levels(steps: int, shift: float = 1.0) -> list[float]:
+    """The noise levels of sampling: ``steps`` + 1 from 1 down to 0, denser near 1 for a larger shift.
+
+    Raises:
+        InputError: fewer than one step.
+    """
+    if steps < 1:
+        raise InputError(f"--steps {steps} is not possible: give at least 1")
+    return [shift_levels(1 - i / steps, shift) for i in range(steps + 1)]

@@ -1,0 +1,96 @@
+"""From noise to data: solvers of dx/dσ = velocity(x, σ), one pure function each.
+
+A solver calls ``velocity`` with a single σ. Known parts of x (an image to continue, say) are a matter of the caller's
+velocity: wrap it in :func:`hold`, and give the known tokens noise level 0 where the model is called.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from torch import Tensor
+
+from kinema.flow.path import data_from_velocity
+
+Velocity = Callable[[Tensor, float], Tensor]
+OnStep = Callable[[int, Tensor], None]  # called with the number of steps done and x
+Solver = Callable[..., Tensor]
+
+
+def hold(velocity: Velocity, noisy: Tensor) -> Velocity:
+    """The same velocity, but zero where ``noisy`` is False, so that every solver leaves those elements as they are.
+
+    Args:
+        velocity: the model's.
+        noisy: booleans that broadcast against x.
+    """
+    return lambda x, sigma: velocity(x, sigma).where(noisy, 0.0)
+
+
+def euler(velocity: Velocity, x: Tensor, levels: Sequence[float], on_step: OnStep | None = None) -> Tensor:
+    """First order: one call of ``velocity`` a step.
+
+    Args:
+        velocity: dx/dσ at (x, σ).
+        x: the state at ``levels[0]``.
+        levels: falling noise levels, usually from 1 to 0.
+        on_step: progress.
+
+    Returns:
+        The state at ``levels[-1]``.
+    """
+    for step, (sigma, following) in enumerate(zip(levels[:-1], levels[1:], strict=True), start=1):
+        x = x + (following - sigma) * velocity(x, sigma)
+        _report(on_step, step, x)
+    return x
+
+
+def heun(velocity: Velocity, x: Tensor, levels: Sequence[float], on_step: OnStep | None = None) -> Tensor:
+    """Second order: the trapezoidal rule after an Euler step, two calls a step (EDM, arXiv 2206.00364, algorithm 1).
+
+    Arguments and result are those of :func:`euler`. A last step to σ = 0 is an Euler step, as the paper advises: no
+    model is trained there.
+    """
+    for step, (sigma, following) in enumerate(zip(levels[:-1], levels[1:], strict=True), start=1):
+        before = velocity(x, sigma)
+        ahead = x + (following - sigma) * before
+        x = ahead if following == 0 else x + (following - sigma) / 2 * (before + velocity(ahead, following))
+        _report(on_step, step, x)
+    return x
+
+
+def dpm_solver_2m(velocity: Velocity, x: Tensor, levels: Sequence[float], on_step: OnStep | None = None) -> Tensor:
+    """Second order with one call a step: DPM-Solver++(2M) (arXiv 2211.01095, algorithm 2) with α = 1 − σ.
+
+    Arguments and result are those of :func:`euler`. The step away from σ = 1 and the step to σ = 0, where the half
+    log-signal-to-noise ratio λ is infinite, are first order; so is the one after σ = 1.
+    """
+    last_data: Tensor | None = None
+    last_h = math.inf
+    for step, (sigma, following) in enumerate(zip(levels[:-1], levels[1:], strict=True), start=1):
+        data = data_from_velocity(x, velocity(x, sigma), sigma)
+        h = _half_log_snr(following) - _half_log_snr(sigma)
+        estimate = data
+        if last_data is not None and math.isfinite(last_h) and math.isfinite(h):
+            estimate = data + h / (2 * last_h) * (data - last_data)
+        ratio = following / sigma
+        x = ratio * x + (1 - following - ratio * (1 - sigma)) * estimate  # α' (1 − e^−h) in terms of σ
+        last_data, last_h = data, h
+        _report(on_step, step, x)
+    return x
+
+
+SOLVERS: dict[str, Solver] = {"euler": euler, "heun": heun, "dpmpp": dpm_solver_2m}
+
+
+def _half_log_snr(sigma: float) -> float:
+    """λ = log(α / σ)."""
+    if sigma >= 1:
+        return -math.inf
+    return math.inf if sigma <= 0 else math.log((1 - sigma) / sigma)
+
+
+def _report(on_step: OnStep | None, step: int, x: Tensor) -> None:
+    if on_step is not None:
+        on_step(step, x)

@@ -1,0 +1,113 @@
+"""A folder of exported weights: which files it holds, and how they become modules, strictly.
+
+``config.json``, ``codec.safetensors``, ``model.safetensors``, ``tokenizer.json``, ``vocabulary.json``, ``card.json``
+and, for people, ``card.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kinema import config as configs
+from kinema.captions.vocabulary import Vocabulary
+from kinema.card import Card, load_card
+from kinema.config import Config
+from kinema.errors import InputError, KinemaError
+
+if TYPE_CHECKING:  # torch takes seconds to import; `kinema info` and every check of a command need only the JSON files
+    from torch import nn
+
+    from kinema.captions.tokenizer import CaptionTokenizer
+    from kinema.codec.autoencoder import VideoAutoencoder
+    from kinema.model.transformer import TextToVideo
+
+BUILT_IN = Path(__file__).parent.parent / "weights"
+FILES = ("config.json", "codec.safetensors", "model.safetensors", "tokenizer.json", "vocabulary.json", "card.json")
+
+
+@dataclass(frozen=True)
+class WeightsFolder:
+    """The files of one model; nothing is read until it is asked for."""
+
+    path: Path
+
+    @classmethod
+    def find(cls, name_or_folder: str | Path) -> WeightsFolder:
+        """The built-in model of that name, or a folder.
+
+        Raises:
+            InputError: neither exists, or the folder is not one of weights.
+            KinemaError: a built-in model is incomplete.
+        """
+        built_in = BUILT_IN / name_or_folder
+        is_name = len(Path(name_or_folder).parts) == 1 and built_in.is_dir()
+        path = built_in if is_name else Path(name_or_folder)
+        if not path.is_dir():
+            names = ", ".join(sorted(folder.name for folder in BUILT_IN.glob("*/"))) or "none"
+            raise InputError(f"there are no weights {str(name_or_folder)!r}: give a folder or a built-in name ({names})")
+        missing = [name for name in FILES if not (path / name).is_file()]
+        if missing and is_name:
+            raise KinemaError(f"the built-in weights {path.name!r} lack {missing[0]}: install kinema again")
+        if missing:
+            raise InputError(f"{path} lacks {missing[0]}: give a folder that `kinema train` exported")
+        return cls(path)
+
+    def config(self) -> Config:
+        """The recipe of these weights."""
+        with self._reading("config.json"):
+            return configs.load(self.path / "config.json")
+
+    def card(self) -> Card:
+        """Native shape, usual settings, training and scores."""
+        with self._reading("card.json"):
+            return load_card(self.path / "card.json")
+
+    def vocabulary(self) -> Vocabulary:
+        """The words of the training captions."""
+        with self._reading("vocabulary.json"):
+            return Vocabulary.load(self.path / "vocabulary.json")
+
+    def tokenizer(self) -> CaptionTokenizer:
+        """Prompt → token ids."""
+        from kinema.captions.tokenizer import CaptionTokenizer
+
+        with self._reading("tokenizer.json"):
+            return CaptionTokenizer.load(self.path / "tokenizer.json")
+
+    def codec(self) -> VideoAutoencoder:
+        """The video autoencoder, ready to use."""
+        from kinema.codec.autoencoder import VideoAutoencoder
+
+        codec = VideoAutoencoder(self.config().codec)
+        self._fill(codec, "codec.safetensors")
+        return codec
+
+    def model(self) -> TextToVideo:
+        """Text encoder and denoiser, ready to use."""
+        from kinema.model.transformer import TextToVideo
+
+        config = self.config()
+        model = TextToVideo(config.text, config.model)
+        self._fill(model, "model.safetensors")
+        return model
+
+    def _fill(self, module: nn.Module, name: str) -> None:
+        """Loads every tensor, no more and no less, in the module's own precision."""
+        from safetensors.torch import load_file
+
+        with self._reading(name):
+            module.load_state_dict(load_file(self.path / name))
+        module.eval().requires_grad_(False)
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[None]:
+        """Whatever fails while a file is read means that the file is damaged; says which, in one line."""
+        try:
+            yield
+        except Exception as error:
+            cause = " ".join(str(error).split())[:200]
+            raise KinemaError(f"{self.path / name} is damaged or does not fit its config ({cause})") from error
