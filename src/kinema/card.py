@@ -40,6 +40,20 @@ class Card:
         """Native duration."""
         return self.frames / self.fps
 
+    def text(self) -> str:
+        """The card for people, as Markdown."""
+        sampling = self.sampling
+        lines = [
+            f"# {self.name}",
+            "",
+            f"- native: {self.width}x{self.height}, {self.frames} frames at {self.fps:g} fps ({self.seconds:.2f} s)",
+            f"- sampling: {sampling.steps} steps of {sampling.solver}, guidance {sampling.guidance:g}",
+        ]
+        for title, facts in (("Training", self.training), ("Scores", self.scores)):
+            if facts:
+                lines += ["", f"## {title}", "", *(f"- {key}: {value}" for key, value in facts.items())]
+        return "\n".join(lines) + "\n"
+
 
 def load_card(path: Path) -> Card:
     """Reads what :func:`save_card` wrote.
@@ -54,3 +68,8 @@ def load_card(path: Path) -> Card:
 def save_card(card: Card, path: Path) -> None:
     """Writes a card as JSON."""
     path.write_text(json.dumps(to_dict(card), indent=2) + "\n", encoding="utf-8")
+
+
+def save_text(card: Card, path: Path) -> None:
+    """Writes a card for people."""
+    path.write_text(card.text(), encoding="utf-8")

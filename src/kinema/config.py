@@ -114,7 +114,16 @@ class Config:
 
 def nano() -> Config:
     """Trains in about two hours on two CPU cores, 64×64."""
-    return Config(train_codec=TrainConfig(steps=1700, batch=10, adamw_lr=2e-3, text_dropout=0.0, beats_dropout=0.0))
+    codec = TrainConfig(
+        steps=900,
+        batch=10,
+        adamw_lr=2e-3,
+        warmup_steps=50,
+        decay_share=0.5,
+        text_dropout=0.0,
+        beats_dropout=0.0,
+    )
+    return Config(train_codec=codec)
 
 
 def _scaled(name: str, side: int, width: int, depth: int, codec_width: int) -> Config:

@@ -77,7 +77,7 @@ class CaptionTokenizer:
         bpe = Tokenizer(models.BPE())
         bpe.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
         bpe.pre_tokenizer = pre_tokenizers.Sequence(
-            [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=True)]
+            [pre_tokenizers.ByteLevel(add_prefix_space=True), pre_tokenizers.Digits(individual_digits=True)]
         )
         bpe.decoder = decoders.ByteLevel()
         trainer = trainers.BpeTrainer(

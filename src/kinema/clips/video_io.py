@@ -115,9 +115,7 @@ def read_video(path: Path, max_seconds: float = MAX_SECONDS) -> VideoFile:
     return VideoFile(np.stack(frames), fps, _facts(comment))
 
 
-def _encode(
-    part: Path, suffix: str, pixels_THW3: NDArray[np.uint8], fps: float, metadata: Mapping[str, Any]
-) -> None:
+def _encode(part: Path, suffix: str, pixels_THW3: NDArray[np.uint8], fps: float, metadata: Mapping[str, Any]) -> None:
     container_format, codec, pixel_format, container_options, codec_options = FORMATS[suffix]
     with av.open(str(part), "w", format=container_format, options=container_options) as container:
         container.flags |= int(av.container.Flags.bitexact.value)

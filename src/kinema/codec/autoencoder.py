@@ -42,14 +42,14 @@ class Reconstruction(NamedTuple):
 class VideoAutoencoder(nn.Module):
     """Encodes video to latents of unit statistics and decodes them. See the module's docstring."""
 
-    no_muon = True  # its few plain matrices change resolution, so they are trained like the convolutions
-
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
         self.config = config
         self.encoder = Encoder(config)
         self.normalizer = LatentNormalizer(LATENT_CHANNELS)
         self.decoder = Decoder(config)
+        for layer in (self.encoder.stem, self.encoder.out, self.decoder.stem, self.decoder.out):
+            layer.no_muon = True  # type: ignore[assignment]
 
     def encode(self, video_BCTHW: Tensor) -> Tensor:
         """Latents of a video, with frozen statistics: deterministic, and causal in time.
@@ -210,9 +210,7 @@ def check_video(video_BCTHW: Tensor) -> None:
     if frames < 1 or (frames - 1) % FRAMES_PER_LATENT:
         raise InputError(f"{frames} frames is not 1 + 4k; the nearest is {nearest_frames(frames)}")
     if height % PIXELS_PER_LATENT or width % PIXELS_PER_LATENT:
-        raise InputError(
-            f"size {width}x{height}: sides must be multiples of {PIXELS_PER_LATENT} pixels; crop the video"
-        )
+        raise InputError(f"size {width}x{height}: sides must be multiples of {PIXELS_PER_LATENT}; crop the video")
 
 
 def to_BTHWC(x_BCTHW: Tensor) -> Tensor:

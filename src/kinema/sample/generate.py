@@ -16,6 +16,7 @@ from torch import Tensor
 
 from kinema.captions.tokenizer import CaptionTokenizer, TextPack
 from kinema.codec.autoencoder import VideoAutoencoder
+from kinema.codec.metrics import psnr, ssim
 from kinema.flow.guidance import guide
 from kinema.flow.schedule import sampling_levels, shift_for_tokens
 from kinema.flow.solvers import SOLVERS, Velocity
@@ -94,6 +95,19 @@ def decode_pixels(codec: VideoAutoencoder, latents_CTHW: Tensor) -> NDArray[np.u
     device = next(codec.parameters()).device
     with torch.autocast(device.type, torch.bfloat16, enabled=fast_bf16(device)):
         video_CTHW = codec.decode(latents_CTHW[None].to(device))[0]
+    return to_pixels(video_CTHW)
+
+
+@torch.inference_mode()
+def reconstruct(codec: VideoAutoencoder, pixels_THW3: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float, float]:
+    """What the codec keeps of a clip: the decoded frames, their PSNR in dB and their SSIM."""
+    truth_BCTHW = torch.from_numpy(pixels_THW3.copy()).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+    video_BCTHW = codec.decode(codec.encode(truth_BCTHW))
+    return to_pixels(video_BCTHW[0]), float(psnr(video_BCTHW, truth_BCTHW)), float(ssim(video_BCTHW, truth_BCTHW))
+
+
+def to_pixels(video_CTHW: Tensor) -> NDArray[np.uint8]:
+    """Values in [-1, 1] → uint8 frames (T, H, W, 3)."""
     pixels_CTHW = ((video_CTHW + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
     pixels: NDArray[np.uint8] = pixels_CTHW.permute(1, 2, 3, 0).contiguous().cpu().numpy()
     return pixels

@@ -19,8 +19,6 @@ from kinema.config import Config
 from kinema.errors import InputError, KinemaError
 
 if TYPE_CHECKING:  # torch takes seconds to import; `kinema info` and every check of a command need only the JSON files
-    from torch import nn
-
     from kinema.captions.tokenizer import CaptionTokenizer
     from kinema.codec.autoencoder import VideoAutoencoder
     from kinema.model.transformer import TextToVideo
@@ -48,7 +46,7 @@ class WeightsFolder:
         path = built_in if is_name else Path(name_or_folder)
         if not path.is_dir():
             names = ", ".join(sorted(folder.name for folder in BUILT_IN.glob("*/"))) or "none"
-            raise InputError(f"there are no weights {str(name_or_folder)!r}: give a folder or a built-in name ({names})")
+            raise InputError(f"no weights {str(name_or_folder)!r}: give a folder or a built-in name ({names})")
         missing = [name for name in FILES if not (path / name).is_file()]
         if missing and is_name:
             raise KinemaError(f"the built-in weights {path.name!r} lack {missing[0]}: install kinema again")
@@ -80,28 +78,23 @@ class WeightsFolder:
 
     def codec(self) -> VideoAutoencoder:
         """The video autoencoder, ready to use."""
-        from kinema.codec.autoencoder import VideoAutoencoder
+        from kinema.codec.autoencoder import load_codec
 
-        codec = VideoAutoencoder(self.config().codec)
-        self._fill(codec, "codec.safetensors")
-        return codec
+        config = self.config()
+        with self._reading("codec.safetensors"):
+            return load_codec(config.codec, self.path)
 
     def model(self) -> TextToVideo:
         """Text encoder and denoiser, ready to use."""
+        from safetensors.torch import load_file
+
         from kinema.model.transformer import TextToVideo
 
         config = self.config()
-        model = TextToVideo(config.text, config.model)
-        self._fill(model, "model.safetensors")
+        model = TextToVideo(config.text, config.model).eval().requires_grad_(False)
+        with self._reading("model.safetensors"):
+            model.load_state_dict(load_file(self.path / "model.safetensors"))  # bfloat16 → the modules' float32
         return model
-
-    def _fill(self, module: nn.Module, name: str) -> None:
-        """Loads every tensor, no more and no less, in the module's own precision."""
-        from safetensors.torch import load_file
-
-        with self._reading(name):
-            module.load_state_dict(load_file(self.path / name))
-        module.eval().requires_grad_(False)
 
     @contextmanager
     def _reading(self, name: str) -> Iterator[None]:

@@ -82,18 +82,21 @@ def save_checkpoint(out: Path, step: int, checkpoint: Checkpoint) -> Path:
     return path
 
 
-def newest_checkpoint(out: Path) -> Checkpoint | None:
-    """The newest complete checkpoint of a run folder, or None; damaged ones are passed over."""
+def newest_checkpoint(out: Path, prefix: str = "") -> Checkpoint | None:
+    """The newest complete checkpoint of a run folder, or None; damaged ones are passed over.
+
+    Only tensors whose names start with ``prefix`` are read.
+    """
     for path in sorted((out / "checkpoints").glob("*.safetensors"), reverse=True):
         try:
-            return load_checkpoint(path)
+            return load_checkpoint(path, prefix)
         except SafetensorError:
             continue
     return None
 
 
 def load_checkpoint(path: Path, prefix: str = "") -> Checkpoint:
-    """Reads one checkpoint, or only the tensors whose names start with ``prefix``.
+    """Reads the tensors of one checkpoint whose names start with ``prefix``.
 
     Raises:
         SafetensorError: the file is truncated or damaged.

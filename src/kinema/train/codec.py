@@ -56,7 +56,7 @@ def train_codec(config: Config, out: Path) -> Path:
     """Renders the pool, trains the codec and scores it on held-out clips; repeating the call resumes it.
 
     Returns:
-        The weights, ``out/codec.safetensors``, with ``config.json``, ``scores.json`` and ``reconstructions.png`` beside.
+        The weights, ``out/codec.safetensors``, beside ``config.json``, ``scores.json`` and ``reconstructions.png``.
 
     Raises:
         InputError: ``out`` holds a run with other settings.

@@ -125,9 +125,7 @@ def load_latents(folder: Path) -> LatentDataset:
     dataset = LatentDataset([], [], [], [])
     for name, shard in sorted(manifest["shards"].items()):
         if not (folder / name).exists() or _sha256(folder / name) != shard["sha256"]:
-            raise InputError(
-                f"{folder / name} is missing or damaged: delete it and repeat the command that makes latents"
-            )
+            raise InputError(f"{folder / name} is missing or damaged: delete it and make the latents again")
         for latents_CTHW, facts in _read_shard(folder / name):
             dataset.latents_CTHW.append(latents_CTHW)
             dataset.captions.append(caption_from(facts["caption"]))

@@ -158,7 +158,8 @@ def train_step(pack: Pack, model: TextToVideo, config: FlowConfig, rng: torch.Ge
     noise_level_F = schedule.draw_levels(frames_B, config, rng)
     noise_NC = torch.randn(pack.latents_NC.shape, generator=rng)
     error_N = velocity_error(pack, model, noise_level_F, noise_NC)
-    return error_N[noise_level_F[pack.layout.frame_N] > 0].mean()
+    loss: Tensor = error_N[noise_level_F[pack.layout.frame_N] > 0].mean()
+    return loss
 
 
 def velocity_error(pack: Pack, model: TextToVideo, noise_level_F: Tensor, noise_NC: Tensor) -> Tensor:
@@ -166,7 +167,8 @@ def velocity_error(pack: Pack, model: TextToVideo, noise_level_F: Tensor, noise_
     layout = pack.layout
     noisy_NC = path.interpolate(pack.latents_NC, noise_NC, noise_level_F[layout.frame_N, None])
     velocity_NC = model(noisy_NC, layout, noise_level_F, model.encode_text(pack.text))
-    return (velocity_NC - path.velocity(pack.latents_NC, noise_NC)).square().mean(-1)
+    error_NC: Tensor = velocity_NC - path.velocity(pack.latents_NC, noise_NC)
+    return error_NC.square().mean(-1)
 
 
 def make_pack(
@@ -178,30 +180,36 @@ def make_pack(
     rng: torch.Generator,
 ) -> Pack:
     """The first ``frames`` latent frames of the clips with these indices, with words drawn for training."""
-    segments, captions = [], []
-    for clip in clips:
-        shape, fps = LatentShape(*data.latents_CTHW[clip][:, :frames].shape[1:]), data.fps[clip]
-        segments.append(Segment(shape.tokens, fps))
-        captions.append(draw_words(data.captions[clip], latent_time_s(frames - 1, fps), config.train_model, rng))
-    latents_NC = torch.cat([patchify(data.latents_CTHW[clip][:, :frames]) for clip in clips]).float()
-    return Pack(latents_NC, _layout(tuple(segments)), tokenizer.pack(captions, config.text.max_tokens))
+    latents = [data.latents_CTHW[clip][:, :frames] for clip in clips]
+    fps = [data.fps[clip] for clip in clips]
+    segments = tuple(Segment(LatentShape(*x.shape[1:]).tokens, rate) for x, rate in zip(latents, fps, strict=True))
+    last_s = [latent_time_s(frames - 1, rate) for rate in fps]
+    words = draw_words([data.captions[clip] for clip in clips], last_s, config.train_model, rng)
+    latents_NC = torch.cat([patchify(latents_CTHW) for latents_CTHW in latents]).float()
+    return Pack(latents_NC, _layout(segments), tokenizer.pack(words, config.text.max_tokens))
 
 
-def draw_words(caption: Caption, last_s: float, config: TrainConfig, rng: torch.Generator) -> TimedText:
-    """Words for a clip in training: its short or its long form, with beats or without, or none at all.
+def draw_words(
+    captions: Sequence[Caption], last_s: Sequence[float], config: TrainConfig, rng: torch.Generator
+) -> list[TimedText]:
+    """Words for the clips of a pack: all the short or all the long form, with beats or without; some have no words.
+
+    One form a pack, because the longest row of text is what every row costs.
 
     Args:
-        caption: all words.
-        last_s: time of the last latent frame; beats that begin later speak of what is not there.
+        captions: all words of each clip.
+        last_s: time of each clip's last latent frame; beats that begin later speak of what is not there.
         config: the shares.
-        rng: three numbers are drawn.
+        rng: on the CPU.
     """
-    any_words, form, beats = torch.rand(3, generator=rng).tolist()
-    if any_words < config.text_dropout:
-        return ()
-    present = tuple(beat for beat in caption.beats if beat.start_s <= last_s)
-    caption = dataclasses.replace(caption, beats=present)
-    return timed_text(caption, short=form < 0.5, beats=beats >= config.beats_dropout)
+    form, beats = torch.rand(2, generator=rng).tolist()
+    silent = torch.rand(len(captions), generator=rng) < config.text_dropout
+    words: list[TimedText] = []
+    for caption, end_s, no_words in zip(captions, last_s, silent.tolist(), strict=True):
+        present = dataclasses.replace(caption, beats=tuple(b for b in caption.beats if b.start_s <= end_s))
+        lines = timed_text(present, short=form < 0.5, beats=beats >= config.beats_dropout)
+        words.append(() if no_words else lines)
+    return words
 
 
 def learn_words(captions: Sequence[Caption], vocab_size: int, out: Path) -> CaptionTokenizer:
@@ -264,9 +272,7 @@ def _lines(caption: Caption) -> list[str]:
     return [caption.summary, caption.short, *(beat.text for beat in caption.beats)]
 
 
-def _mean_text_tokens(
-    data: LatentDataset, clips: Sequence[int], tokenizer: CaptionTokenizer, config: Config
-) -> float:
+def _mean_text_tokens(data: LatentDataset, clips: Sequence[int], tokenizer: CaptionTokenizer, config: Config) -> float:
     """Mean length of the words drawn for whole clips."""
     rng = torch.Generator().manual_seed(config.train_model.seed)
     pack = make_pack(data, clips, data.latents_CTHW[0].shape[1], tokenizer, config, rng)

@@ -18,8 +18,8 @@ def split_parameters(module: nn.Module) -> tuple[dict[str, nn.Parameter], dict[s
     """Splits the trainable parameters by name into those for Muon and those for AdamW.
 
     Muon is meant for hidden matrices (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/): the weights
-    of ``nn.Linear``. Embeddings, tables, norms, biases and convolutions go to AdamW, and so does everything under a
-    module that says ``no_muon = True``, as input and output projections do.
+    of linear layers, and of convolutions as matrices of outputs × inputs. Embeddings, tables, norms and biases go to
+    AdamW, and so does everything under a module that says ``no_muon = True``, as input and output projections do.
 
     Returns:
         Muon's and AdamW's parameters, in the order of ``module.named_parameters()``.
@@ -30,7 +30,7 @@ def split_parameters(module: nn.Module) -> tuple[dict[str, nn.Parameter], dict[s
         prefix = f"{name}." if name else ""
         if getattr(child, "no_muon", False):
             excluded.append(prefix)
-        if isinstance(child, nn.Linear):
+        if isinstance(child, (nn.Linear, nn.Conv3d)):
             matrices.add(f"{prefix}weight")
     trainable = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
     muon = {n: p for n, p in trainable.items() if n in matrices and not n.startswith(tuple(excluded))}
@@ -50,6 +50,10 @@ class MuonAdamW:
 
     def __init__(self, module: nn.Module, config: TrainConfig) -> None:
         muon, adamw = split_parameters(module)
+        self._parameters = [*muon.values(), *adamw.values()]
+        # A convolution's weight is optimized as a matrix; its memory may be laid out otherwise, so this is a copy.
+        self._folded = {p: nn.Parameter(p.detach().flatten(1).clone()) for p in muon.values() if p.ndim > 2}
+        muon = {name: self._folded.get(p, p) for name, p in muon.items()}
         self._names = {parameter: name for name, parameter in (muon | adamw).items()}
         self._optimizers: list[tuple[torch.optim.Optimizer, float]] = []
         if muon:
@@ -66,18 +70,24 @@ class MuonAdamW:
 
     def step(self, rate: float) -> None:
         """Updates the parameters at ``rate`` times the peak learning rates and drops the gradients."""
+        for parameter, matrix in self._folded.items():
+            matrix.grad = None if parameter.grad is None else parameter.grad.flatten(1)
+            matrix.data.copy_(parameter.detach().flatten(1))
         for optimizer, peak in self._optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate * peak
             optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+        for parameter, matrix in self._folded.items():
+            parameter.data.copy_(matrix.detach().view_as(parameter))
+            matrix.grad = None
+        self.zero_grad()
 
     def zero_grad(self) -> None:
-        for optimizer, _ in self._optimizers:
-            optimizer.zero_grad(set_to_none=True)
+        for parameter in self._parameters:
+            parameter.grad = None
 
     def parameters(self) -> list[nn.Parameter]:
-        return list(self._names)
+        return self._parameters
 
     def state(self) -> dict[str, Tensor]:
         """Every state tensor under ``key.parameter_name``, for example ``exp_avg.blocks.0.mlp.weight``."""

@@ -1,0 +1,162 @@
+"""``kinema <verb>``: options, one-line errors and exit codes. Nothing heavy is imported until a verb runs."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import importlib
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from kinema import __version__
+from kinema.errors import InputError, KinemaError
+
+OK, OURS, USERS, INTERRUPTED = 0, 1, 2, 130  # exit codes
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports mistakes as InputError, in one line, instead of printing the usage and exiting."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message} (see: {self.prog} --help)")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Returns:
+        0; 1 for a failure of ours or of the machine, 2 for the user's mistake, 130 when interrupted.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    try:
+        options = build_parser().parse_args(arguments)
+        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+        importlib.import_module(f"kinema.commands.{options.verb}").run(options)
+        sys.stdout.flush()
+        return OK
+    except KeyboardInterrupt:
+        return _fail("interrupted", INTERRUPTED, debug)
+    except InputError as error:
+        return _fail(str(error), USERS, debug)
+    except KinemaError as error:
+        return _fail(str(error), OURS, debug)
+    except BrokenPipeError:  # whoever read our output has seen enough, as in `kinema info | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except Exception as error:
+        return _fail(_unexpected(error), OURS, debug)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = Parser(prog="kinema", description="Text becomes video.", allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"kinema {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks of errors")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", title="verbs")
+    _generate(verbs)
+    _worlds(verbs)
+    _codec(verbs)
+    _train(verbs)
+    _evaluate(verbs)
+    info = _verb(verbs, "info", "show what the weights were made for, how they were trained and how they score")
+    _weights(info)
+    return parser
+
+
+Verbs = argparse._SubParsersAction  # argparse has no public name for it
+
+
+def _verb(verbs: Verbs[argparse.ArgumentParser], name: str, about: str) -> argparse.ArgumentParser:
+    parser = verbs.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.", allow_abbrev=False)
+    parser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show tracebacks of errors")
+    return parser
+
+
+def _weights(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--weights", default="nano", metavar="DIR", help="built-in name or exported folder (nano)")
+
+
+def _generate(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    parser = _verb(verbs, "generate", "make a video from a prompt; what is left out is native to the weights")
+    native = "default: native to the weights, see `kinema info`"
+    parser.add_argument("prompt", metavar="PROMPT", help="what the video shows")
+    parser.add_argument("--seconds", type=float, help=f"duration, 0 to 60 ({native})")
+    parser.add_argument("--size", metavar="WxH", help=f"pixels, multiples of 16 ({native})")
+    parser.add_argument("--fps", type=float, help=f"frames per second, 6 to 30 ({native})")
+    parser.add_argument("--seed", type=int, default=0, help="same seed, same machine, same bytes (0)")
+    parser.add_argument("--steps", type=int, help=f"solver steps ({native})")
+    parser.add_argument("--guidance", type=float, metavar="G", help=f"pull towards the text, 1 is none ({native})")
+    parser.add_argument("--negative", default="", metavar="TEXT", help="what to stay away from")
+    parser.add_argument("--solver", help=f"euler, heun or dpmpp ({native})")
+    parser.add_argument("--count", type=int, default=1, metavar="N", help="videos, with seeds SEED, SEED + 1 … (1)")
+    _weights(parser)
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help=".mp4, .webm, .gif, .webp or .png (default: from the prompt, .mp4)"
+    )
+
+
+def _worlds(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    parser = _verb(verbs, "worlds", "show the simulated worlds that training clips come from")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    _verb(actions, "list", "list the families of worlds")
+    render = _verb(actions, "render", "simulate one world, write its video and tell its story")
+    render.add_argument("family", metavar="FAMILY", help="a name from `kinema worlds list`")
+    render.add_argument("--seed", type=int, required=True, help="names the clip, together with the family")
+    render.add_argument("--size", default="64x64", metavar="WxH", help="pixels, multiples of 16 (64x64)")
+    render.add_argument("--seconds", type=float, default=2.75, help="duration (2.75)")
+    render.add_argument("--fps", type=float, default=12.0, help="frames per second (12)")
+    render.add_argument("--out", type=Path, required=True, metavar="FILE", help=".mp4, .webm, .gif, .webp or .png")
+    render.add_argument("--state", type=Path, metavar="FILE.json", help="write caption and exact state here")
+
+
+def _codec(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    parser = _verb(verbs, "codec", "work with the video autoencoder alone")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    reconstruct = _verb(actions, "reconstruct", "encode and decode a video; print PSNR and SSIM")
+    reconstruct.add_argument("file", type=Path, metavar="FILE", help="any video or image")
+    _weights(reconstruct)
+    reconstruct.add_argument("--out", type=Path, required=True, metavar="FILE", help=".mp4, .webm, .gif, .webp or .png")
+
+
+def _train(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    parser = _verb(verbs, "train", "train a network; repeat the command to resume")
+    parser.add_argument("what", choices=("codec", "model"), help="the video autoencoder, or the text-to-video model")
+    parser.add_argument("--preset", default="nano", metavar="NAME", help="nano, small, base or large (nano)")
+    parser.add_argument("--out", type=Path, required=True, metavar="RUN_DIR", help="folder of the run")
+    parser.add_argument("--codec", type=Path, metavar="DIR", help="run folder of a trained codec (for model)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="SECTION.KEY=VALUE",
+        help="change a setting; repeatable",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="show the settings, check them, and stop")
+    parser.add_argument("--stop-after", type=float, metavar="SECONDS", help="save and stop after this long")
+
+
+def _evaluate(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    parser = _verb(verbs, "evaluate", "score the weights against exact physics; write a report")
+    _weights(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the report")
+
+
+def _fail(message: str, code: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    print(f"kinema: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def _unexpected(error: Exception) -> str:
+    if isinstance(error, MemoryError) or "not enough memory" in str(error):
+        return "not enough memory: ask for a smaller --size or fewer --seconds"
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "no space left on the disk: make room and repeat the command"
+    return f"internal error, {type(error).__name__}: {str(error)[:300]} (add --debug for the traceback)"

@@ -1,0 +1,186 @@
+"""Sphere, cube or cylinder: a small classifier of silhouettes and shading.
+
+A body in a frame becomes about fifty numbers (how its outline and its light are distributed), a multinomial logistic
+regression turns them into three log-probabilities, and their mean over the frames in which the body is seen whole
+decides. The regression is fitted on clips of the worlds, whose shapes are known, and its coefficients are stored
+beside this file; ``fit`` makes them again.
+
+Array suffixes: T frames, H height, W width, N samples, P points of a silhouette, K features, S shapes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinema.data import Clip
+from kinema.evaluate.judge import Track, segment
+from kinema.worlds import palette
+
+SHAPES = palette.SHAPES
+COEFFICIENTS = Path(__file__).with_name("silhouette.json")
+FRAMES = 10  # looked at in a clip, evenly spaced among those that show the body whole
+
+_BINS = 6  # rows and columns of the coarse outline
+_DIRECTIONS = 24
+_HARMONICS = (2, 3, 4, 6)
+_LUMA = np.array([0.2126, 0.7152, 0.0722])
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """Multinomial logistic regression on standardised features."""
+
+    mean_K: Floats
+    scale_K: Floats
+    weight_KS: Floats
+    bias_S: Floats
+
+    def log_probabilities(self, features_NK: Floats) -> Floats:
+        """Log-probabilities of shape (N, S)."""
+        logits_NS = (features_NK - self.mean_K) / self.scale_K @ self.weight_KS + self.bias_S
+        logits_NS -= logits_NS.max(axis=1, keepdims=True)
+        result_NS: Floats = logits_NS - np.log(np.exp(logits_NS).sum(axis=1, keepdims=True))
+        return result_NS
+
+    def save(self, path: Path) -> None:
+        """Writes the coefficients as JSON."""
+        path.write_text(json.dumps({key: np.round(value, 6).tolist() for key, value in vars(self).items()}) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> Classifier:
+        """Reads what :meth:`save` wrote."""
+        return cls(**{key: np.array(value) for key, value in json.loads(path.read_text()).items()})
+
+
+def shape_of(track: Track, tracks: list[Track], pixels_THW3: NDArray[np.uint8]) -> str:
+    """The shape of one body of a clip: sphere, cube or cylinder.
+
+    Args:
+        track: the body.
+        tracks: all bodies of the clip, which may stand in front of this one.
+        pixels_THW3: the clip.
+    """
+    features_NK = track_features(track, tracks, pixels_THW3)
+    return SHAPES[int(_stored().log_probabilities(features_NK).mean(axis=0).argmax())]
+
+
+def track_features(track: Track, tracks: list[Track], pixels_THW3: NDArray[np.uint8]) -> Floats:
+    """Features (N, K) of a body in up to ``FRAMES`` frames that show it whole, or in its largest frame if none does."""
+    whole_T = _whole(track, tracks)
+    frames = np.flatnonzero(whole_T) if whole_T.any() else np.array([track.area_T.argmax()])
+    frames = frames[np.unique(np.linspace(0, len(frames) - 1, FRAMES).round().astype(int))]
+    return np.array([frame_features(track.mask_THW[frame], pixels_THW3[frame]) for frame in frames])
+
+
+def frame_features(mask_HW: NDArray[np.bool_], pixels_HW3: NDArray[np.uint8]) -> Floats:
+    """What a silhouette and the light on it look like; every number is free of the body's size, place and colour."""
+    point_P2 = np.argwhere(mask_HW)
+    top, left = point_P2.min(axis=0)
+    tall, wide = np.ptp(point_P2, axis=0) + 1
+    area = len(point_P2)
+    offset_P2 = (point_P2 - point_P2.mean(axis=0)) / np.sqrt(area / np.pi)  # a disc has radius 1
+    covariance_22 = offset_P2.T @ offset_P2 / area + np.eye(2) * np.pi / (12 * area)  # a pixel is a square
+    minor, major = np.sqrt(np.linalg.eigvalsh(covariance_22))
+    angle_D = np.arange(_DIRECTIONS) * 2 * np.pi / _DIRECTIONS
+    support_D = (offset_P2 @ np.stack([np.sin(angle_D), np.cos(angle_D)])).max(axis=0) + 0.5 * np.sqrt(np.pi / area)
+    outline = np.abs(np.fft.rfft(support_D))[list(_HARMONICS)] / support_D.sum()
+    width_D = support_D + np.roll(support_D, _DIRECTIONS // 2)
+
+    light_P = np.log((pixels_HW3[mask_HW] / 255.0) ** 2.2 @ _LUMA + 0.01)
+    light_P -= light_P.mean()
+    row_P, column_P = offset_P2.T
+    terms_PK = np.stack([np.ones(area), row_P, column_P, row_P**2, column_P**2, row_P * column_P], axis=1)
+    curve_K = np.linalg.lstsq(terms_PK, light_P, rcond=None)[0]
+    bin_row_P = (point_P2[:, 0] - top) * _BINS // tall
+    bin_column_P = (point_P2[:, 1] - left) * _BINS // wide
+    rows, columns = (np.bincount(bins, minlength=_BINS) for bins in (bin_row_P, bin_column_P))
+    row_light, column_light = (np.bincount(b, light_P, minlength=_BINS) for b in (bin_row_P, bin_column_P))
+    return np.concatenate(
+        [
+            [area / (tall * wide), np.log(tall / wide), minor / major, 1 / (4 * minor * major)],
+            [1 / support_D.max() ** 2, width_D.min(), width_D.max(), *outline],
+            [light_P.std(), (light_P - terms_PK @ curve_K).std(), *curve_K[1:]],
+            rows / rows.max(),
+            columns / columns.max(),
+            row_light / np.maximum(rows, 1),
+            column_light / np.maximum(columns, 1),
+        ]
+    )
+
+
+def fit(features_NK: Floats, shape_N: NDArray[np.int64], penalty: float = 1e-3, steps: int = 600) -> Classifier:
+    """Fits the regression by accelerated gradient descent (Nesterov 1983) on the mean log-loss.
+
+    Args:
+        features_NK: one row a body and frame.
+        shape_N: indices into ``SHAPES``.
+        penalty: weight of the squared coefficients.
+        steps: gradient steps; the loss is convex and has settled long before the default.
+    """
+    mean_K, scale_K = features_NK.mean(axis=0), features_NK.std(axis=0) + 1e-6
+    inputs_NK = np.concatenate([(features_NK - mean_K) / scale_K, np.ones((len(features_NK), 1))], axis=1)
+    target_NS = np.eye(len(SHAPES))[shape_N]
+    rate = 1.0 / (0.5 * np.linalg.norm(inputs_NK, 2) ** 2 / len(inputs_NK) + penalty)
+    weight_KS = previous_KS = np.zeros((inputs_NK.shape[1], len(SHAPES)))
+    for step in range(steps):
+        ahead_KS = weight_KS + step / (step + 3) * (weight_KS - previous_KS)
+        logits_NS = inputs_NK @ ahead_KS
+        probability_NS = np.exp(logits_NS - logits_NS.max(axis=1, keepdims=True))
+        probability_NS /= probability_NS.sum(axis=1, keepdims=True)
+        gradient_KS = inputs_NK.T @ (probability_NS - target_NS) / len(inputs_NK) + penalty * ahead_KS
+        previous_KS, weight_KS = weight_KS, ahead_KS - rate * gradient_KS
+    return Classifier(mean_K, scale_K, weight_KS[:-1], weight_KS[-1])
+
+
+def labelled_features(clips: Iterable[Clip]) -> tuple[Floats, NDArray[np.int64]]:
+    """Features and true shapes of all bodies of world clips that the segmentation finds."""
+    features, shapes = [], []
+    for clip in clips:
+        assert clip.state is not None, "only clips of the worlds know their shapes"
+        known = {body.color: SHAPES.index(body.shape) for body in clip.state.bodies}
+        tracks = segment(clip.pixels_THW3)
+        for track in tracks:
+            if track.color in known:
+                rows_NK = track_features(track, tracks, clip.pixels_THW3)
+                features.append(rows_NK)
+                shapes += [known[track.color]] * len(rows_NK)
+    return np.concatenate(features), np.array(shapes)
+
+
+def _whole(track: Track, tracks: list[Track]) -> NDArray[np.bool_]:
+    """Frames in which a body is away from the frame's edge and from other bodies, and about as large as it gets."""
+    border_THW = track.mask_THW
+    free_T = ~(
+        border_THW[:, [0, -1]].any(axis=(1, 2)) | border_THW[:, :, [0, -1]].any(axis=(1, 2))
+    )
+    grown_THW = _grow(track.mask_THW)
+    for other in tracks:
+        if other is not track:
+            free_T &= ~(grown_THW & other.mask_THW).any(axis=(1, 2))
+    largest = np.quantile(track.area_T[track.seen_T], 0.9)
+    result_T: NDArray[np.bool_] = free_T & (track.area_T >= 0.8 * largest)
+    return result_T
+
+
+def _grow(mask_THW: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """One pixel more on all four sides."""
+    grown_THW = mask_THW.copy()
+    grown_THW[:, 1:] |= mask_THW[:, :-1]
+    grown_THW[:, :-1] |= mask_THW[:, 1:]
+    grown_THW[:, :, 1:] |= mask_THW[:, :, :-1]
+    grown_THW[:, :, :-1] |= mask_THW[:, :, 1:]
+    return grown_THW
+
+
+@cache
+def _stored() -> Classifier:
+    return Classifier.load(COEFFICIENTS)

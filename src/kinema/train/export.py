@@ -1,0 +1,70 @@
+"""Finished runs → a folder of weights that samplers load; it appears whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+
+from kinema import config as configs
+from kinema.card import Card, save_card, save_text
+from kinema.config import Config
+from kinema.errors import InputError, KinemaError
+from kinema.files import flush, reason
+from kinema.train.checkpoint import newest_checkpoint
+
+
+def export(config: Config, codec_run: Path, model_run: Path, out: Path, card: Card) -> Path:
+    """Writes the weights of two runs: the codec in float32, which its colours need, the averaged model in bfloat16.
+
+    Args:
+        config: the recipe of both runs.
+        codec_run: run folder of the codec, with ``codec.safetensors``.
+        model_run: run folder of the model, with checkpoints, ``tokenizer.json`` and ``vocabulary.json``.
+        out: the folder to write; an older one is replaced.
+        card: what the weights are for, how they were trained and how they score.
+
+    Returns:
+        ``out``.
+
+    Raises:
+        InputError: a run folder lacks something.
+        KinemaError: the disk is full or not writable; an older ``out`` is intact.
+    """
+    checkpoint = newest_checkpoint(model_run, prefix="ema.")
+    if checkpoint is None:
+        raise InputError(f"{model_run} holds no complete checkpoint: train the model first")
+    copied = (codec_run / "codec.safetensors", model_run / "tokenizer.json", model_run / "vocabulary.json")
+    for source in copied:
+        if not source.is_file():
+            raise InputError(f"{source.parent} lacks {source.name}: repeat the training command of that run first")
+    model = {
+        name: tensor.to(torch.bfloat16) if tensor.is_floating_point() else tensor
+        for name, tensor in checkpoint.group("ema").items()
+    }
+    out = out.absolute()
+    part, old = (out.with_name(f".{out.name}.{kind}") for kind in ("part", "old"))
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        part.mkdir(parents=True)
+        for source in copied:
+            shutil.copyfile(source, part / source.name)
+        save_file(model, part / "model.safetensors")
+        configs.save(config, part / "config.json")
+        save_card(card, part / "card.json")
+        save_text(card, part / "card.md")
+        for path in (*part.iterdir(), part):
+            flush(path)
+        shutil.rmtree(old, ignore_errors=True)
+        if out.exists():
+            out.rename(old)
+        part.rename(out)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(part, ignore_errors=True)
+        cause = reason(error) if isinstance(error, OSError) else str(error)
+        raise KinemaError(f"cannot write {out} ({cause}): make room or choose another folder") from error
+    shutil.rmtree(old, ignore_errors=True)
+    return out

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+
+from kinema.captions.text_encoder import TextFeatures
+from kinema.config import ModelConfig
+from kinema.model.layers import place_features, rms_normalise, rotary_tables, sinusoid, text_biases
+from kinema.model.layout import Layout, Segment
+from kinema.shapes import TokenGrid, latent_time_s
+
+
+def features(spans: list[list[tuple[float, float]]], mask: list[list[bool]]) -> TextFeatures:
+    starts, ends = (torch.tensor([[span[i] for span in row] for row in spans]) for i in range(2))
+    return TextFeatures(torch.zeros(*starts.shape, 4), starts, ends, torch.tensor(mask))
+
+
+ALWAYS = (-math.inf, math.inf)
+
+
+def test_rms_norm_agrees_with_torch() -> None:
+    x, scale = torch.randn(5, 16), torch.rand(16)
+    torch.testing.assert_close(rms_normalise(x, scale), F.rms_norm(x, (16,), scale, 1e-6))
+    assert rms_normalise(torch.zeros(1, 16), scale).abs().max() == 0
+
+
+def test_noise_levels_are_told_apart() -> None:
+    embedding = sinusoid(torch.linspace(0, 1, 1001), 256)
+    assert embedding.shape == (1001, 256)
+    assert torch.pdist(embedding).min() > 0.1
+
+
+def test_rotary_time_is_in_seconds() -> None:
+    config = ModelConfig(width=64, heads=2)
+    at_12, at_24 = (Layout([Segment(TokenGrid(9, 2, 3), fps)]) for fps in (12.0, 24.0))
+    cos_12, cos_24 = rotary_tables(at_12, config)[0], rotary_tables(at_24, config)[0]
+    shifted = Layout([Segment(TokenGrid(1, 2, 3), 12.0, start_s=latent_time_s(8, 24.0))])
+    torch.testing.assert_close(rotary_tables(shifted, config)[0], cos_24[-6:])
+    assert (cos_12[-6:] - cos_24[-6:]).abs().max() > 0.1
+
+
+def test_every_place_of_a_long_wide_video_has_its_own_features() -> None:
+    layout = Layout([Segment(TokenGrid(3, 8, 16), 12.0)])
+    assert torch.pdist(place_features(layout)).min() > 1e-3
+    late = place_features(Layout([Segment(TokenGrid(1, 1, 1), 12.0, start_s=60.0)]))
+    assert late.abs().max() <= 1
+
+
+def test_corners_look_alike_at_every_size() -> None:
+    small, large = (place_features(Layout([Segment(TokenGrid(1, side, side), 12.0)])) for side in (16, 64))
+    torch.testing.assert_close(small[0], large[0], atol=0.3, rtol=0)
+    assert (small[0] - small[-1]).abs().max() > 1
+
+
+def test_frames_see_the_text_of_their_moment() -> None:
+    layout = Layout([Segment(TokenGrid(3, 1, 2), 12.0)] * 2)
+    times = layout.time_s_F[:3].tolist()
+    spans = [[ALWAYS, (times[1], times[2])], [ALWAYS, (0.0, times[0])]]
+    (bias,) = text_biases(layout, features(spans, [[True, True], [True, True]]), torch.float32)
+    assert bias is not None
+    second_visible = (bias[:, :, 1] == 0).tolist()
+    assert second_visible == [[False, False, True, True, True, True], [True, True, False, False, False, False]]
+    assert (bias[:, :, 0] == 0).all()
+
+
+def test_no_bias_is_made_where_everything_is_visible() -> None:
+    layout = Layout([Segment(TokenGrid(2, 1, 2), 12.0), Segment(TokenGrid(1, 2, 2), 12.0)])
+    spans = [[ALWAYS, ALWAYS], [ALWAYS, ALWAYS]]
+    full, padded = text_biases(layout, features(spans, [[True, True], [True, False]]), torch.float32)
+    assert full is None
+    assert padded is not None and padded.tolist() == [[[0.0, -math.inf]]]

@@ -1,0 +1,211 @@
+"""Training of the model at toy scale: curriculum, words, loss, exact resume, export."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from kinema.captions.tokenizer import CaptionTokenizer
+from kinema.card import Card, load_card
+from kinema.config import Config, FlowConfig, ModelConfig, TextConfig, TrainConfig
+from kinema.data import Beat, Caption, Source
+from kinema.errors import InputError, KinemaError
+from kinema.model.patches import patchify
+from kinema.model.transformer import TextToVideo
+from kinema.train import export as exporting
+from kinema.train import model as training
+from kinema.train.latents import LatentDataset
+from kinema.train.metrics import read_metrics
+from kinema.train.model import Stages, draw_words, make_pack, train_model, train_step, velocity_error
+
+FRAMES = 3  # latent frames
+CONFIG = Config(
+    text=TextConfig(vocab_size=300, width=32, depth=1, heads=2),
+    model=ModelConfig(width=32, depth=1, heads=1, mlp_ratio=2.0),
+    train_model=TrainConfig(steps=12, batch=4, warmup_steps=2, image_steps=2, short_steps=3, checkpoint_every=6),
+)
+CAPTION = Caption(
+    "a red ball falls onto a grey floor", "a ball", (Beat(0, 0.4, "it falls"), Beat(0.5, 0.7, "it rests"))
+)
+
+
+def dataset(clips: int = training.HELD_OUT_CLIPS + 12) -> LatentDataset:
+    """Clips whose latents say their colour, and words that name it."""
+    rng = torch.Generator().manual_seed(0)
+    data = LatentDataset([], [], [], [])
+    for clip in range(clips):
+        color = ("red", "green", "blue")[clip % 3]
+        level = (clip % 3 - 1) * torch.ones(16, FRAMES, 4, 4)
+        data.latents_CTHW.append((level + 0.1 * torch.randn(level.shape, generator=rng)).bfloat16())
+        beats = (Beat(0.0, 0.5, f"the {color} ball falls"), Beat(0.5, 1.0, "it rests"))
+        data.captions.append(Caption(f"a {color} ball falls and then it rests", f"a {color} ball", beats))
+        data.fps.append(12.0)
+        data.sources.append(Source("fall", clip, 1))
+    return data
+
+
+@pytest.fixture(autouse=True)
+def latents(monkeypatch: pytest.MonkeyPatch) -> LatentDataset:
+    data = dataset()
+    monkeypatch.setattr(training, "load_latents", lambda folder: data)
+    return data
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> CaptionTokenizer:
+    return CaptionTokenizer.train([line for c in dataset(3).captions for line in (c.summary, c.short)], 300)
+
+
+def test_stages_have_equal_tokens_and_end_on_whole_clips() -> None:
+    stages = Stages(9, 1000, TrainConfig(steps=30, batch=24, image_steps=10, short_steps=10))
+    assert [stages.shape(step) for step in (0, 9, 10, 19, 20, 29)] == [(1, 216)] * 2 + [(5, 43)] * 2 + [(9, 24)] * 2
+    plain = Stages(9, 1000, TrainConfig(steps=30, batch=24))
+    assert {plain.shape(step) for step in range(30)} == {(9, 24)}
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    clips=st.integers(1, 60),
+    batch=st.integers(1, 30),
+    images=st.integers(0, 5),
+    short=st.integers(0, 5),
+    frames=st.integers(1, 9),
+)
+def test_every_clip_comes_once_before_any_comes_again(
+    clips: int, batch: int, images: int, short: int, frames: int
+) -> None:
+    config = TrainConfig(steps=15, batch=batch, image_steps=images, short_steps=short)
+    stages = Stages(frames, clips, config)
+    seen = Counter[int]()
+    for step in range(config.steps):
+        chosen = stages.indices(step)
+        assert len(chosen) == stages.shape(step)[1]
+        seen.update(chosen)
+        counts = [seen[clip] for clip in range(clips)]
+        assert max(counts) - min(counts) <= 1
+
+
+def test_an_image_is_the_beginning_of_its_clip(latents: LatentDataset, tokenizer: CaptionTokenizer) -> None:
+    pack = make_pack(latents, [3, 5], 1, tokenizer, CONFIG, torch.Generator())
+    assert pack.layout.frames == 2 and pack.layout.uniform
+    expected = torch.cat([patchify(latents.latents_CTHW[clip][:, :1]) for clip in (3, 5)]).float()
+    assert torch.equal(pack.latents_NC, expected)
+
+
+def words(count: int, last_s: float = 10.0, **shares: float) -> list[tuple[tuple[str, float, float], ...]]:
+    config = dataclasses.replace(CONFIG.train_model, **shares)  # type: ignore[arg-type]
+    rng = torch.Generator().manual_seed(0)
+    return [lines for _ in range(count) for lines in draw_words([CAPTION], [last_s], config, rng)]
+
+
+def test_words_come_in_the_asked_shares() -> None:
+    drawn = words(2000, text_dropout=0.1, beats_dropout=0.4)
+    silent = sum(lines == () for lines in drawn) / len(drawn)
+    spoken = [lines for lines in drawn if lines]
+    short = sum(lines[0][0] == "a ball" for lines in spoken) / len(spoken)
+    beats = sum(len(lines) > 1 for lines in spoken) / len(spoken)
+    assert abs(silent - 0.1) < 0.03 and abs(short - 0.5) < 0.05 and abs(beats - 0.6) < 0.05
+    assert {lines[0][1:] for lines in spoken} == {(-math.inf, math.inf)}
+
+
+def test_a_prefix_is_not_told_of_later_beats() -> None:
+    drawn = words(20, last_s=0.0, text_dropout=0.0, beats_dropout=0.0)
+    assert {lines[1:] for lines in drawn} == {(("it falls", 0, 0.4),)}
+
+
+def test_the_loss_counts_noisy_tokens_only(latents: LatentDataset, tokenizer: CaptionTokenizer) -> None:
+    torch.manual_seed(0)
+    model = TextToVideo(CONFIG.text, CONFIG.model)
+    pack = make_pack(latents, range(8), FRAMES, tokenizer, CONFIG, torch.Generator())
+    flow = FlowConfig(clean_first_share=1.0, independent_share=0.0)
+    loss = train_step(pack, model, flow, torch.Generator().manual_seed(1))
+    rng = torch.Generator().manual_seed(1)
+    noise_level_F = training.schedule.draw_levels([FRAMES] * 8, flow, rng)
+    error_N = velocity_error(pack, model, noise_level_F, torch.randn(pack.latents_NC.shape, generator=rng))
+    noisy_BTP = error_N.view(8, FRAMES, -1)[:, 1:]
+    torch.testing.assert_close(loss, noisy_BTP.mean())
+
+
+def test_the_model_learns_and_uses_its_words(tmp_path: Path, latents: LatentDataset) -> None:
+    train = dataclasses.replace(CONFIG.train_model, steps=120, checkpoint_every=120, ema_decay=0.9)
+    result = train_model(dataclasses.replace(CONFIG, train_model=train), tmp_path, tmp_path / "run")
+    scores = next(line for line in reversed(read_metrics(tmp_path / "run")) if "held_out" in line)
+    # A model that ignores x has error 1 + variance; knowing the colour, little of the data is left unknown.
+    assert scores["held_out_0.9"] < 1.0
+    assert scores["text_gain"] > 0.02
+    assert result.flops > 0
+    assert {"config.json", "tokenizer.json", "vocabulary.json"} <= {path.name for path in (tmp_path / "run").iterdir()}
+
+
+def test_a_resumed_training_is_bit_identical(tmp_path: Path) -> None:
+    whole = train_model(CONFIG, tmp_path, tmp_path / "whole")
+    for _ in range(3):
+        train_model(CONFIG, tmp_path, tmp_path / "parts", stop_after=0.0)
+    parts = train_model(CONFIG, tmp_path, tmp_path / "parts")
+    for (name, a), (_, b) in zip(whole.module.state_dict().items(), parts.module.state_dict().items(), strict=True):
+        assert torch.equal(a, b), name
+    records = [[line["loss"] for line in read_metrics(tmp_path / run) if "loss" in line] for run in ("whole", "parts")]
+    assert records[0] == records[1]
+
+
+def test_too_few_clips_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "load_latents", lambda folder: dataset(10))
+    with pytest.raises(InputError, match="holds 10 clips"):
+        train_model(CONFIG, tmp_path, tmp_path / "run")
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> tuple[Path, Path]:
+    """A codec's run folder and a model's."""
+    train_model(CONFIG, tmp_path, tmp_path / "model", stop_after=0.0)
+    (tmp_path / "codec").mkdir()
+    (tmp_path / "codec" / "codec.safetensors").write_bytes(b"the codec's weights")
+    return tmp_path / "codec", tmp_path / "model"
+
+
+CARD = Card("tiny", 32, 32, 9, 12.0, training={"clips": 12})
+
+
+def test_export_writes_the_averaged_weights_in_bfloat16(tmp_path: Path, runs: tuple[Path, Path]) -> None:
+    from safetensors.torch import load_file
+
+    out = exporting.export(CONFIG, *runs, tmp_path / "weights", CARD)
+    tensors: dict[str, Tensor] = load_file(out / "model.safetensors")
+    TextToVideo(CONFIG.text, CONFIG.model).load_state_dict(tensors)  # strict
+    assert {tensor.dtype for tensor in tensors.values()} == {torch.bfloat16}
+    assert (out / "codec.safetensors").read_bytes() == b"the codec's weights"
+    assert load_card(out / "card.json") == CARD and "clips: 12" in (out / "card.md").read_text()
+    assert exporting.configs.load(out / "config.json") == CONFIG
+
+
+def test_a_failed_export_leaves_the_older_one(
+    tmp_path: Path, runs: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = exporting.export(CONFIG, *runs, tmp_path / "weights", CARD)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+
+    def full(card: Card, path: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(exporting, "save_text", full)
+    with pytest.raises(KinemaError, match="no space left on device"):
+        exporting.export(CONFIG, *runs, out, dataclasses.replace(CARD, name="other"))
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["codec", "model", "weights"]
+
+
+def test_export_names_what_is_missing(tmp_path: Path, runs: tuple[Path, Path]) -> None:
+    with pytest.raises(InputError, match="holds no complete checkpoint"):
+        exporting.export(CONFIG, runs[0], tmp_path / "nothing", tmp_path / "weights", CARD)
+    (runs[1] / "tokenizer.json").unlink()
+    with pytest.raises(InputError, match=r"lacks tokenizer\.json"):
+        exporting.export(CONFIG, *runs, tmp_path / "weights", CARD)
+    assert not (tmp_path / "weights").exists()
