@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(_unexpected(error), OURS, debug)
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """The whole command line."""
     parser = Parser(prog="kinema", description="Text becomes video.", allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"kinema {__version__}")
@@ -69,20 +69,20 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-Verbs = argparse._SubParsersAction  # argparse has no public name for it
+Verbs = argparse._SubParsersAction  # argparse has no public name for what add_subparsers returns
 
 
-def _verb(verbs: Verbs[argparse.ArgumentParser], name: str, about: str) -> argparse.ArgumentParser:
+def _verb(verbs: Verbs[Parser], name: str, about: str) -> Parser:
     parser = verbs.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.", allow_abbrev=False)
     parser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show tracebacks of errors")
     return parser
 
 
-def _weights(parser: argparse.ArgumentParser) -> None:
+def _weights(parser: Parser) -> None:
     parser.add_argument("--weights", default="nano", metavar="DIR", help="built-in name or exported folder (nano)")
 
 
-def _generate(verbs: Verbs[argparse.ArgumentParser]) -> None:
+def _generate(verbs: Verbs[Parser]) -> None:
     parser = _verb(verbs, "generate", "make a video from a prompt; what is left out is native to the weights")
     native = "default: native to the weights, see `kinema info`"
     parser.add_argument("prompt", metavar="PROMPT", help="what the video shows")
@@ -101,7 +101,7 @@ def _generate(verbs: Verbs[argparse.ArgumentParser]) -> None:
     )
 
 
-def _worlds(verbs: Verbs[argparse.ArgumentParser]) -> None:
+def _worlds(verbs: Verbs[Parser]) -> None:
     parser = _verb(verbs, "worlds", "show the simulated worlds that training clips come from")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     _verb(actions, "list", "list the families of worlds")
@@ -115,7 +115,7 @@ def _worlds(verbs: Verbs[argparse.ArgumentParser]) -> None:
     render.add_argument("--state", type=Path, metavar="FILE.json", help="write caption and exact state here")
 
 
-def _codec(verbs: Verbs[argparse.ArgumentParser]) -> None:
+def _codec(verbs: Verbs[Parser]) -> None:
     parser = _verb(verbs, "codec", "work with the video autoencoder alone")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     reconstruct = _verb(actions, "reconstruct", "encode and decode a video; print PSNR and SSIM")
@@ -124,7 +124,7 @@ def _codec(verbs: Verbs[argparse.ArgumentParser]) -> None:
     reconstruct.add_argument("--out", type=Path, required=True, metavar="FILE", help=".mp4, .webm, .gif, .webp or .png")
 
 
-def _train(verbs: Verbs[argparse.ArgumentParser]) -> None:
+def _train(verbs: Verbs[Parser]) -> None:
     parser = _verb(verbs, "train", "train a network; repeat the command to resume")
     parser.add_argument("what", choices=("codec", "model"), help="the video autoencoder, or the text-to-video model")
     parser.add_argument("--preset", default="nano", metavar="NAME", help="nano, small, base or large (nano)")
@@ -141,7 +141,7 @@ def _train(verbs: Verbs[argparse.ArgumentParser]) -> None:
     parser.add_argument("--stop-after", type=float, metavar="SECONDS", help="save and stop after this long")
 
 
-def _evaluate(verbs: Verbs[argparse.ArgumentParser]) -> None:
+def _evaluate(verbs: Verbs[Parser]) -> None:
     parser = _verb(verbs, "evaluate", "score the weights against exact physics; write a report")
     _weights(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the report")

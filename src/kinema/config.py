@@ -26,7 +26,7 @@ class WorldsConfig:
     frames: int = 33  # 1 + 4k
     fps: float = 12.0
     samples_per_pixel: int = 4
-    clips: int = 12000  # number of training clips, seeds first_seed … first_seed + clips - 1
+    clips: int = 8000  # number of training clips, seeds first_seed … first_seed + clips - 1
     first_seed: int = 0
 
 
@@ -85,7 +85,7 @@ class TrainConfig:
     adamw_lr: float = 1.5e-3  # everything else
     weight_decay: float = 0.01
     image_steps: int = 0  # first steps, on the clips' first latent frames alone
-    short_steps: int = 0  # steps after those, on the first half of the clips; steps of all stages have equal tokens
+    short_steps: int = 0  # steps after those, on the first half of the clips; steps of all stages cost about the same
     warmup_steps: int = 100
     decay_share: float = 0.3  # last share of the steps over which the rate falls to zero
     grad_clip: float = 1.0
@@ -123,7 +123,16 @@ def nano() -> Config:
         text_dropout=0.0,
         beats_dropout=0.0,
     )
-    return Config(train_codec=codec)
+    model = TrainConfig(
+        steps=2400,
+        image_steps=150,
+        short_steps=250,
+        ema_decay=0.995,
+        beats_dropout=0.6,
+    )
+    return Config(
+        flow=FlowConfig(clean_first_share=0.15, independent_share=0.05), train_codec=codec, train_model=model
+    )
 
 
 def _scaled(name: str, side: int, width: int, depth: int, codec_width: int) -> Config:

@@ -29,7 +29,7 @@ class Interruption(Exception):
 def train(
     out: Path, config: TrainConfig = CONFIG, before: Callable[[int], float] = lambda step: 0.0, **options: object
 ) -> tuple[nn.Module, FitResult]:
-    """Learns to reverse vectors; ``before`` is added to the loss of each step. Dropout draws from the global generator."""
+    """Learns to reverse vectors, with dropout from the global generator; ``before`` is added to a step's loss."""
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(8, 16), nn.BatchNorm1d(16), nn.GELU(), nn.Dropout(0.1), nn.Linear(16, 8))
 

@@ -64,9 +64,9 @@ def tokenizer() -> CaptionTokenizer:
     return CaptionTokenizer.train([line for c in dataset(3).captions for line in (c.summary, c.short)], 300)
 
 
-def test_stages_have_equal_tokens_and_end_on_whole_clips() -> None:
+def test_stages_cost_about_the_same_and_end_on_whole_clips() -> None:
     stages = Stages(9, 1000, TrainConfig(steps=30, batch=24, image_steps=10, short_steps=10))
-    assert [stages.shape(step) for step in (0, 9, 10, 19, 20, 29)] == [(1, 216)] * 2 + [(5, 43)] * 2 + [(9, 24)] * 2
+    assert [stages.shape(step) for step in (0, 9, 10, 19, 20, 29)] == [(1, 96)] * 2 + [(5, 43)] * 2 + [(9, 24)] * 2
     plain = Stages(9, 1000, TrainConfig(steps=30, batch=24))
     assert {plain.shape(step) for step in range(30)} == {(9, 24)}
 
@@ -138,9 +138,9 @@ def test_the_model_learns_and_uses_its_words(tmp_path: Path, latents: LatentData
     train = dataclasses.replace(CONFIG.train_model, steps=120, checkpoint_every=120, ema_decay=0.9)
     result = train_model(dataclasses.replace(CONFIG, train_model=train), tmp_path, tmp_path / "run")
     scores = next(line for line in reversed(read_metrics(tmp_path / "run")) if "held_out" in line)
-    # A model that ignores x has error 1 + variance; knowing the colour, little of the data is left unknown.
-    assert scores["held_out_0.9"] < 1.0
-    assert scores["text_gain"] > 0.02
+    # The error is 1 (the noise) and the variance of what is not known of the data: 2/3 before anything is learnt.
+    assert scores["held_out"] < 1.1
+    assert scores["text_gain"] > 0.05
     assert result.flops > 0
     assert {"config.json", "tokenizer.json", "vocabulary.json"} <= {path.name for path in (tmp_path / "run").iterdir()}
 

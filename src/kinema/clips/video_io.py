@@ -27,6 +27,7 @@ from kinema.files import check_target, whole_file
 from kinema.shapes import MAX_SECONDS
 
 BT709 = 1  # primaries and transfer characteristics, ITU-T H.273
+EXACT = {"fflags": "+bitexact"}  # no random identifiers, no library versions
 
 FORMATS: dict[str, tuple[str, str, str, dict[str, str], dict[str, str]]] = {
     # suffix: container, codec, pixel format, options of the container, options of the codec
@@ -117,8 +118,7 @@ def read_video(path: Path, max_seconds: float = MAX_SECONDS) -> VideoFile:
 
 def _encode(part: Path, suffix: str, pixels_THW3: NDArray[np.uint8], fps: float, metadata: Mapping[str, Any]) -> None:
     container_format, codec, pixel_format, container_options, codec_options = FORMATS[suffix]
-    with av.open(str(part), "w", format=container_format, options=container_options) as container:
-        container.flags |= int(av.container.Flags.bitexact.value)
+    with av.open(str(part), "w", format=container_format, options=EXACT | container_options) as container:
         if metadata:
             container.metadata["title"] = str(metadata.get("prompt", ""))
             container.metadata["comment"] = json.dumps(metadata, ensure_ascii=False, sort_keys=True)

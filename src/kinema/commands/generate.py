@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -38,13 +39,12 @@ def run(options: argparse.Namespace) -> None:
     for target in targets:
         check_output(target)
 
-    with _progress(sum(request.steps for request in requests)) as bar:
+    with _progress(len(requests)) as bar:
         from kinema.sample import pipeline  # torch: only now that all else is known to be right
 
         loaded = pipeline.load(folder.path)
         for index, (request, target) in enumerate(zip(requests, targets, strict=True)):
-            before = index * request.steps
-            loaded.make(request, lambda step, _, before=before: bar(before + step)).save(target)
+            loaded.make(request, partial(bar, index)).save(target)
     for request, target in zip(requests, targets, strict=True):
         shape = request.shape
         sheet = " as a contact sheet" if target.suffix.lower() == ".png" and shape.frames > 1 else ""
@@ -82,12 +82,15 @@ def _targets(out: Path | None, prompt: str, requests: list[Request]) -> list[Pat
 
 
 @contextmanager
-def _progress(steps: int) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr, gone when the work is done."""
+def _progress(videos: int) -> Iterator[Callable[[int, int, int], None]]:
+    """A bar on stderr, gone when the work is done; call it with videos done, steps done and steps of a video."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("loading", total=steps)
-        yield lambda done: progress.update(task, description="sampling", completed=done)
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("loading", total=None)
+        yield lambda done, step, steps: progress.update(
+            task, description="sampling", completed=done * steps + step, total=videos * steps
+        )
 
 
 def _report_words(vocabulary: Vocabulary, prompt: str, tokens_cut: int) -> None:

@@ -48,7 +48,10 @@ def run(options: argparse.Namespace) -> None:
 
 def _write_state(path: Path, clip: Clip) -> None:
     """Everything but the pixels, arrays as nested lists, SI units."""
-    facts = {name: getattr(clip, name) for name in ("source", "fps", "caption", "state")}
-    tree = {name: dataclasses.asdict(fact) if dataclasses.is_dataclass(fact) else fact for name, fact in facts.items()}
+    assert clip.state is not None
+    tree = {
+        name: dataclasses.asdict(facts)
+        for name, facts in (("source", clip.source), ("caption", clip.caption), ("state", clip.state))
+    }
     with whole_file(path) as part:
-        part.write_text(json.dumps(tree, default=lambda array: array.tolist()) + "\n", encoding="utf-8")
+        part.write_text(json.dumps({"fps": clip.fps} | tree, default=lambda array: array.tolist()) + "\n")

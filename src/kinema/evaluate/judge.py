@@ -26,6 +26,9 @@ MIN_PIECE = 0.35  # a second piece of a colour counts as a body from this share 
 PRESENT_FRAMES = 4  # a colour is there when it is seen in so many frames
 COUNT_FRAMES = 6  # bodies are counted in so many first frames
 
+_SCENERY = 0.05  # scenery, blurred and tinted by what is around it, keeps to this distance from its line
+_PURE = 0.4  # a body shows its colour at this share of its full saturation …
+_PURE_SHARE = 0.25  # … on this share of its pixels; paler pieces are reflections on a body of another colour
 _PALEST = 0.15  # gloss and blur mix a body's colour with white until this distance from white is left
 _DARKEST = 0.01  # below this linear light chromaticity is noise
 _SKY = (0.50, 0.62, 0.74)  # the bluest scenery; the brownest is brown
@@ -62,14 +65,14 @@ def segment(pixels_THW3: NDArray[np.uint8]) -> list[Track]:
         One track for each colour that is there in at least ``PRESENT_FRAMES`` frames (or in all, if there are fewer),
         in the order of ``COLORS``.
     """
-    label_THW = classify(pixels_THW3)
+    label_THW, pure_THW = classify(pixels_THW3)
     frames, height, width = label_THW.shape
     smallest = max(2, round(MIN_AREA * height * width))
     tracks = []
     for index, color in enumerate(COLORS):
         mask_THW = label_THW == index
         if np.count_nonzero(mask_THW.sum(axis=(1, 2)) >= smallest) >= min(PRESENT_FRAMES, frames):
-            track = _follow(color, mask_THW, smallest)
+            track = _follow(color, mask_THW, mask_THW & pure_THW, smallest)
             if np.count_nonzero(track.seen_T) >= min(PRESENT_FRAMES, frames):
                 tracks.append(track)
     return tracks
@@ -89,34 +92,39 @@ def falls(track: Track, least: float = 0.04) -> bool:
     return bool(len(rows) > 1 and rows[1:].max() - rows[0] >= least)
 
 
-def classify(pixels_THW3: NDArray[np.uint8]) -> NDArray[np.int8]:
-    """The colour class of every pixel: an index into ``COLORS``, −1 for scenery."""
+def classify(pixels_THW3: NDArray[np.uint8]) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
+    """The colour class of every pixel, an index into ``COLORS`` or −1 for scenery; and whether it is a pure colour."""
     red, green, blue = np.moveaxis(pixels_THW3 >> (8 - _TABLE_BITS), -1, 0)
-    label_THW: NDArray[np.int8] = _color_table()[red, green, blue]
-    return label_THW
+    label, pure = _color_table()
+    return label[red, green, blue], pure[red, green, blue]
 
 
 @cache
-def _color_table() -> NDArray[np.int8]:
-    """The class of every colour, in steps of 4 codes: looking up is 30 times as fast as computing."""
+def _color_table() -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
+    """The class and the purity of every colour, in steps of 4 codes: looking up is 30 times as fast as computing."""
     step = 1 << (8 - _TABLE_BITS)
     code = (np.arange(1 << _TABLE_BITS) * step + (step - 1) / 2) / 255
     linear = np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)  # sRGB → linear light
     linear_N3 = np.stack(np.meshgrid(linear, linear, linear, indexing="ij"), axis=-1).reshape(-1, 3)
     point_N2 = _chromaticity(linear_N3)
     best_N = np.minimum(*(_distance(point_N2, np.zeros(2), _chroma(end)) for end in (_SKY, palette.SCENERY["brown"])))
+    neutral_N = (best_N < _SCENERY**2) | (linear_N3.sum(axis=-1) < _DARKEST)
     label_N = np.full(len(point_N2), -1, dtype=np.int8)
+    pure_N = np.zeros(len(point_N2), dtype=bool)
     for index, rgb in enumerate(palette.COLORS.values()):
-        pure = _chroma(rgb)
-        distance_N = _distance(point_N2, pure, _PALEST * pure / np.linalg.norm(pure))
-        label_N[distance_N < best_N] = index
+        full = _chroma(rgb)
+        saturation = np.linalg.norm(full)
+        distance_N = _distance(point_N2, full, _PALEST * full / saturation)
+        nearer_N = (distance_N < best_N) & ~neutral_N
+        label_N[nearer_N] = index
+        pure_N[nearer_N] = (point_N2 @ full >= _PURE * saturation**2)[nearer_N]
         best_N = np.minimum(best_N, distance_N)
-    label_N[linear_N3.sum(axis=-1) < _DARKEST] = -1
-    return label_N.reshape(len(linear), len(linear), len(linear))
+    sides = (len(linear),) * 3
+    return label_N.reshape(sides), pure_N.reshape(sides)
 
 
-def _follow(color: str, mask_THW: NDArray[np.bool_], smallest: int) -> Track:
-    """Keeps the largest piece of every frame, and counts the others that are large enough."""
+def _follow(color: str, mask_THW: NDArray[np.bool_], pure_THW: NDArray[np.bool_], smallest: int) -> Track:
+    """Keeps the largest piece of every frame, and counts the others that are large and pure enough."""
     frames, height, width = mask_THW.shape
     kept_THW = np.zeros_like(mask_THW)
     area_T, pieces_T = np.zeros(frames), np.zeros(frames, dtype=np.int64)
@@ -124,6 +132,8 @@ def _follow(color: str, mask_THW: NDArray[np.bool_], smallest: int) -> Track:
     for frame, mask_HW in enumerate(mask_THW):
         label_HW = label_pieces(mask_HW)
         sizes = np.bincount(label_HW.reshape(-1))[1:]
+        pure = np.bincount(label_HW[pure_THW[frame]], minlength=len(sizes) + 1)[1:]
+        sizes[pure < _PURE_SHARE * sizes] = 0
         if not len(sizes) or sizes.max() < smallest:
             continue
         piece_HW = label_HW == 1 + sizes.argmax()

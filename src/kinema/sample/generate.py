@@ -60,7 +60,8 @@ def sample_latents(
             on_step(step, request.steps)
 
     velocity = guided_velocity(model, text.to(device), request)
-    return unpatchify(SOLVERS[request.solver](velocity, noise_nC, levels, report), shape).cpu()
+    latents_nC: Tensor = SOLVERS[request.solver](velocity, noise_nC, levels, report)
+    return unpatchify(latents_nC, shape).cpu()
 
 
 def read_text(tokenizer: CaptionTokenizer, request: Request, max_tokens: int) -> TextPack:
@@ -80,7 +81,7 @@ def guided_velocity(model: TextToVideo, text: TextPack, request: Request) -> Vel
     def velocity(x_nC: Tensor, sigma: float) -> Tensor:
         sigma_F = torch.full((layout.frames,), sigma, device=device)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            both_NC = model(x_nC.repeat(passes, 1), layout, sigma_F, features)
+            both_NC: Tensor = model(x_nC.repeat(passes, 1), layout, sigma_F, features)
         if passes == 1:
             return both_NC
         with_text_nC, without_nC = both_NC.chunk(2)

@@ -52,8 +52,13 @@ class CodecLoss:
         return self.pixels + GRADIENT_WEIGHT * self.gradients
 
 
-def train_codec(config: Config, out: Path) -> Path:
+def train_codec(config: Config, out: Path, stop_after: float | None = None) -> Path:
     """Renders the pool, trains the codec and scores it on held-out clips; repeating the call resumes it.
+
+    Args:
+        config: the whole recipe.
+        out: the run folder.
+        stop_after: seconds after which to stop at a checkpoint.
 
     Returns:
         The weights, ``out/codec.safetensors``, beside ``config.json``, ``scores.json`` and ``reconstructions.png``.
@@ -98,6 +103,7 @@ def train_codec(config: Config, out: Path) -> Path:
         units_per_step=train.batch * frames,
         unit="frames",
         on_checkpoint=on_checkpoint,
+        stop_after=stop_after,
         settings=settings,
     )
     assert isinstance(result.module, VideoAutoencoder)

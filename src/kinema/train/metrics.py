@@ -63,7 +63,7 @@ def loss_curve(out: Path) -> Path:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise InputError("drawing a loss curve needs matplotlib: pip install 'kinema[train]'") from error
+        raise InputError("drawing a loss curve needs matplotlib: pip install 'kinema[eval]'") from error
     lines = read_metrics(out)
     training = [(line["step"], line["loss"]) for line in lines if "loss" in line]
     if not training:

@@ -1,0 +1,131 @@
+"""Sampling with a tiny random model: shapes, determinism, guidance, and the result's file and preview."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import kinema
+from kinema.clips.video_io import read_video
+from kinema.errors import InputError
+from kinema.flow.guidance import guide
+from kinema.model.layout import Layout, Segment
+from kinema.sample import generate
+from kinema.sample.pipeline import Pipeline
+from kinema.sample.request import Request, make_request
+from kinema.sample.video import Video
+
+PROMPT = "a red ball falls"
+
+
+@pytest.fixture(scope="module")
+def pipeline(weights_folder: Path) -> Pipeline:
+    return kinema.load(weights_folder)
+
+
+@pytest.fixture
+def request_(pipeline: Pipeline) -> Request:
+    return make_request(pipeline.card, PROMPT, seconds=0.4, size=(48, 32))
+
+
+def test_a_native_video(pipeline: Pipeline) -> None:
+    steps: list[tuple[int, int]] = []
+    video = pipeline.generate(PROMPT, on_step=lambda *step: steps.append(step))
+    assert video.pixels.shape == (33, 64, 64, 3) and video.pixels.dtype == np.uint8
+    assert video.fps == 12 and video.seconds == pytest.approx(2.75)
+    assert video.pixels.std() > 1
+    assert steps == [(1, 2), (2, 2)]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "size", "fps", "frames"),
+    [(0.01, "64x64", None, 1), (5, "32x32", None, 61), (1, "64x48", 24, 25), (0.5, (32, 64), 30, 17)],
+)
+def test_other_durations_proportions_and_rates(
+    pipeline: Pipeline, seconds: float, size: str | tuple[int, int], fps: float | None, frames: int
+) -> None:
+    video = pipeline.generate(PROMPT, seconds, size, fps, steps=1)
+    width, height = size if isinstance(size, tuple) else map(int, size.split("x"))
+    assert video.pixels.shape == (frames, height, width, 3)
+
+
+@pytest.mark.parametrize("solver", ["euler", "heun", "dpmpp"])
+def test_the_same_seed_gives_the_same_video(pipeline: Pipeline, request_: Request, solver: str) -> None:
+    request = dataclasses.replace(request_, solver=solver)
+    first, again = (pipeline.make(request).pixels for _ in range(2))
+    other = pipeline.make(dataclasses.replace(request, seed=1)).pixels
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+@pytest.mark.parametrize("change", [{"prompt": "two blue cubes collide"}, {"guidance": 9.0}, {"negative": "blue"}])
+def test_every_setting_has_an_effect(pipeline: Pipeline, request_: Request, change: dict[str, object]) -> None:
+    changed = dataclasses.replace(request_, **change)  # type: ignore[arg-type]
+    assert (pipeline.make(request_).pixels != pipeline.make(changed).pixels).any()
+
+
+def test_both_guidance_passes_in_one_pack_equal_two_alone(
+    pipeline: Pipeline, request_: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generate, "fast_bf16", lambda device: False)
+    tokens = request_.shape.tokens
+    x_nC = torch.randn(tokens.count, 64)
+    with torch.inference_mode():
+        text = generate.read_text(pipeline.tokenizer, request_, 64)
+        packed_nC = generate.guided_velocity(pipeline.model, text, request_)(x_nC, 0.7)
+        layout = Layout([Segment(tokens, request_.fps)])
+        alone = [
+            pipeline.model(
+                x_nC,
+                layout,
+                torch.full((layout.frames,), 0.7),
+                pipeline.model.encode_text(pipeline.tokenizer.pack([row])),
+            )[None]
+            for row in (((PROMPT, -math.inf, math.inf),), ())
+        ]
+    expected_nC = guide(alone[0], alone[1], request_.guidance)[0]
+    torch.testing.assert_close(packed_nC, expected_nC, rtol=1e-3, atol=1e-3)
+
+
+def test_without_guidance_there_is_one_pass(pipeline: Pipeline, request_: Request) -> None:
+    plain = dataclasses.replace(request_, guidance=1.0)
+    assert len(generate.read_text(pipeline.tokenizer, plain, 64).ids_BL) == 1
+    assert (pipeline.make(plain).pixels != pipeline.make(request_).pixels).any()
+
+
+def test_the_codec_path_keeps_a_clip_it_can_keep(pipeline: Pipeline) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (5, 32, 32, 3), np.uint8)
+    decoded, psnr_db, ssim = generate.reconstruct(pipeline.codec, pixels)
+    assert decoded.shape == pixels.shape
+    mse = np.square(decoded.astype(float) - pixels).mean()
+    assert psnr_db == pytest.approx(10 * math.log10(255**2 / mse), abs=0.1)
+    assert -1 <= ssim <= 1
+
+
+def test_a_wrong_call_is_told(pipeline: Pipeline) -> None:
+    for wrong in ({"size": "65x64"}, {"seconds": 0}, {"solver": "best"}, {"steps": 0}):
+        with pytest.raises(InputError):
+            pipeline.generate(PROMPT, **wrong)  # type: ignore[arg-type]
+
+
+def test_a_long_prompt_tells_what_was_cut(pipeline: Pipeline) -> None:
+    assert pipeline.tokens_cut(PROMPT) == 0
+    assert pipeline.tokens_cut("red ball " * 1000) > 100
+
+
+def test_a_video_saves_its_facts_and_previews(pipeline: Pipeline, request_: Request, tmp_path: Path) -> None:
+    video = pipeline.make(request_)
+    path = video.save(tmp_path / "a.mp4")
+    file = read_video(path)
+    assert file.metadata == request_.facts() and file.pixels_THW3.shape == video.pixels.shape
+    assert video._repr_html_().startswith("<video") and "base64," in video._repr_html_()
+
+
+def test_a_video_needs_no_facts(tmp_path: Path) -> None:
+    Video(np.zeros((1, 32, 32, 3), np.uint8), 12.0).save(tmp_path / "a.png")
+    assert (tmp_path / "a.png").stat().st_size > 0
