@@ -39,7 +39,6 @@ logger = logging.getLogger(__name__)
 HELD_OUT_CLIPS = 48  # the last clips of the data, never trained on
 HELD_OUT_LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)  # noise levels of the held-out loss
 HELD_OUT_SEED = 1
-MAX_MORE_CLIPS = 4  # an image has few tokens but as many words as a clip, so its steps hold at most 4 times the clips
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class Pack:
 
 @dataclass(frozen=True)
 class Stages:
-    """The curriculum: images, then the first half of the clips, then whole clips, at about equal cost a step.
+    """The curriculum: images, then the first half of the clips, then whole clips, at equal tokens a step.
 
     Args:
         frames: latent frames of a whole clip.
@@ -70,10 +69,7 @@ class Stages:
         """Per stage: its first step, latent frames of a clip, clips of a step."""
         images, short = self.config.image_steps, self.config.short_steps
         stages = ((0, 1), (images, (self.frames + 1) // 2), (images + short, self.frames))
-        return tuple(
-            (start, frames, self.config.batch * min(self.frames, MAX_MORE_CLIPS * frames) // frames)
-            for start, frames in stages
-        )
+        return tuple((start, frames, max(1, self.config.batch * self.frames // frames)) for start, frames in stages)
 
     def shape(self, step: int) -> tuple[int, int]:
         """Latent frames of a clip and clips of a step."""
