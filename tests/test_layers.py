@@ -37,10 +37,8 @@ def imports_of(source: str, package: tuple[str, ...]) -> set[str]:
 
 def may_import(importer: str, imported: str) -> bool:
     """The rule."""
-    if importer in TOP or imported == importer or imported == "__version__":
+    if importer in TOP or imported == importer or imported in SHARED:
         return True
-    if imported in SHARED:
-        return importer not in SHARED or SHARED.index(imported) != SHARED.index(importer)
     if imported not in FOLDERS or importer not in FOLDERS or (importer, imported) in FORBIDDEN:
         return False
     return FOLDERS.index(imported) < FOLDERS.index(importer)

@@ -85,7 +85,7 @@ class TrainConfig:
     adamw_lr: float = 1.5e-3  # everything else
     weight_decay: float = 0.01
     image_steps: int = 0  # first steps, on the clips' first latent frames alone
-    short_steps: int = 0  # steps after those, on the first half of the clips; steps of all stages cost about the same
+    short_steps: int = 0  # steps after those, on the first half of the clips; steps of all stages have equal tokens
     warmup_steps: int = 100
     decay_share: float = 0.3  # last share of the steps over which the rate falls to zero
     grad_clip: float = 1.0
@@ -124,7 +124,7 @@ def nano() -> Config:
         beats_dropout=0.0,
     )
     model = TrainConfig(
-        steps=2400,
+        steps=2100,
         image_steps=150,
         short_steps=250,
         ema_decay=0.995,

@@ -88,9 +88,7 @@ def test_run_reports_the_ceilings_beside_the_model(tmp_path: Path) -> None:
     def generate(prompt: str, seed: int) -> Any:
         return SimpleNamespace(pixels=np.full((9, 32, 64, 3), 90, np.uint8))
 
-    pipeline: Any = SimpleNamespace(
-        card=Card("grey", 64, 64, 9, 12.0), config=nano(), codec=Blur(), generate=generate
-    )
+    pipeline: Any = SimpleNamespace(card=Card("grey", 64, 64, 9, 12.0), config=nano(), codec=Blur(), generate=generate)
     calls: list[tuple[int, int]] = []
     scores = adherence.run(pipeline, tmp_path, each=1, on_clip=lambda done, total: calls.append((done, total)))
     assert calls[-1] == (20, 20)

@@ -59,11 +59,16 @@ def test_finds_the_colours_and_the_number_of_bodies_of_true_clips() -> None:
 def test_shading_and_gloss_do_not_change_a_colour(
     color: str, light: float, gloss: float, sky: tuple[float, float, float]
 ) -> None:
-    linear_3 = light * ((1 - gloss) * np.array(palette.COLORS[color]) + gloss * np.array(palette.COLORS[color]).sum() * np.array(sky) / 3)
+    linear_3 = light * (
+        (1 - gloss) * np.array(palette.COLORS[color])
+        + gloss * np.array(palette.COLORS[color]).sum() * np.array(sky) / 3
+    )
     assert COLORS[classify(srgb(linear_3)[None, None, None])[0].item()] == color
 
 
-@pytest.mark.parametrize("rgb", [*palette.FLOORS.values(), *palette.SCENERY.values(), *np.reshape(list(palette.SKIES.values()), (-1, 3))])
+@pytest.mark.parametrize(
+    "rgb", [*palette.FLOORS.values(), *palette.SCENERY.values(), *np.reshape(list(palette.SKIES.values()), (-1, 3))]
+)
 @pytest.mark.parametrize("light", [0.35, 1.0])
 def test_scenery_has_no_colour(rgb: tuple[float, float, float], light: float) -> None:
     assert classify(srgb(light * np.array(rgb))[None, None, None])[0].item() == -1

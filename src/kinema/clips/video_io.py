@@ -29,20 +29,26 @@ from kinema.shapes import MAX_SECONDS
 BT709 = 1  # primaries and transfer characteristics, ITU-T H.273
 EXACT = {"fflags": "+bitexact"}  # no random identifiers, no library versions
 
-FORMATS: dict[str, tuple[str, str, str, dict[str, str], dict[str, str]]] = {
-    # suffix: container, codec, pixel format, options of the container, options of the codec
-    ".mp4": (
-        "mp4",
-        "libx264",
-        "yuv420p",
-        {"movflags": "+faststart"},
-        {"crf": "12", "preset": "slow"},
-    ),
-    ".webm": ("webm", "libvpx-vp9", "yuv420p", {}, {"crf": "16", "b": "0", "deadline": "good", "cpu-used": "2"}),
-    ".gif": ("gif", "gif", "pal8", {"loop": "0"}, {}),
-    ".webp": ("webp", "libwebp_anim", "yuv420p", {"loop": "0"}, {"quality": "95", "compression_level": "4"}),
+
+@dataclass(frozen=True)
+class Encoding:
+    """How FFmpeg writes one kind of file."""
+
+    container: str
+    codec: str
+    pixel_format: str
+    codec_options: dict[str, str] = field(default_factory=dict)
+    container_options: dict[str, str] = field(default_factory=dict)
+
+
+VP9_OPTIONS = {"crf": "16", "b": "0", "deadline": "good", "cpu-used": "2"}  # constant quality
+ENCODINGS = {
+    ".mp4": Encoding("mp4", "libx264", "yuv420p", {"crf": "12", "preset": "slow"}, {"movflags": "+faststart"}),
+    ".webm": Encoding("webm", "libvpx-vp9", "yuv420p", VP9_OPTIONS),
+    ".gif": Encoding("gif", "gif", "pal8", {}, {"loop": "0"}),
+    ".webp": Encoding("webp", "libwebp_anim", "yuv420p", {"quality": "95"}, {"loop": "0"}),
 }
-SUFFIXES = (*FORMATS, ".png")
+SUFFIXES = (*ENCODINGS, ".png")
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,7 @@ def write_video(
     check_output(path)
     with whole_file(path) as part:
         if path.suffix.lower() != ".png":
-            _encode(part, path.suffix.lower(), pixels_THW3, fps, metadata or {})
+            _encode(part, ENCODINGS[path.suffix.lower()], pixels_THW3, fps, metadata or {})
         elif len(pixels_THW3) == 1:
             write_png(part, pixels_THW3[0])
         else:
@@ -116,23 +122,25 @@ def read_video(path: Path, max_seconds: float = MAX_SECONDS) -> VideoFile:
     return VideoFile(np.stack(frames), fps, _facts(comment))
 
 
-def _encode(part: Path, suffix: str, pixels_THW3: NDArray[np.uint8], fps: float, metadata: Mapping[str, Any]) -> None:
-    container_format, codec, pixel_format, container_options, codec_options = FORMATS[suffix]
-    with av.open(str(part), "w", format=container_format, options=EXACT | container_options) as container:
+def _encode(
+    part: Path, encoding: Encoding, pixels_THW3: NDArray[np.uint8], fps: float, metadata: Mapping[str, Any]
+) -> None:
+    options = EXACT | encoding.container_options
+    with av.open(str(part), "w", format=encoding.container, options=options) as container:
         if metadata:
             container.metadata["title"] = str(metadata.get("prompt", ""))
             container.metadata["comment"] = json.dumps(metadata, ensure_ascii=False, sort_keys=True)
         rate = Fraction(fps).limit_denominator(1001)
-        stream = container.add_stream(codec, rate=rate, options=codec_options)
+        stream = container.add_stream(encoding.codec, rate=rate, options=encoding.codec_options)
         assert isinstance(stream, VideoStream)
         stream.height, stream.width = pixels_THW3.shape[1:3]
-        stream.pix_fmt = pixel_format
+        stream.pix_fmt = encoding.pixel_format
         stream.codec_context.thread_count = 1
-        if pixel_format == "yuv420p":
+        if encoding.pixel_format == "yuv420p":
             stream.codec_context.colorspace = Colorspace.ITU709
             stream.codec_context.color_range = ColorRange.MPEG
             stream.codec_context.color_primaries = stream.codec_context.color_trc = BT709
-        frames = _palette(pixels_THW3, rate) if pixel_format == "pal8" else _yuv(pixels_THW3)
+        frames = _palette(pixels_THW3, rate) if encoding.pixel_format == "pal8" else _yuv(pixels_THW3)
         for index, frame in enumerate(frames):
             frame.pts, frame.time_base = index, 1 / rate
             container.mux(stream.encode(frame))

@@ -98,7 +98,7 @@ def _report_words(vocabulary: Vocabulary, prompt: str, tokens_cut: int) -> None:
     print(f"understood: {_some(understood)}")
     if unknown:
         words = [f"{word} (near: {', '.join(near)})" if near else word for word, near in unknown]
-        print(f"not known, so without effect: {_some(words)}")
+        print(f"not known: {_some(words)}")
     if tokens_cut:
         print(f"the prompt is too long: its last {tokens_cut} tokens were not read")
 

@@ -114,7 +114,7 @@ def judge_clip(pixels_THW3: Pixels, expectation: Expectation) -> Verdict:
     return Verdict(
         colors=tuple(by_color),
         count=count_bodies(tracks),
-        shapes=tuple(track and shape_of(track, tracks, pixels_THW3) for track in named),
+        shapes=tuple(shape_of(track, tracks, pixels_THW3) if track else None for track in named),
         falls=named[0] is not None and falls(named[0]),
     )
 
@@ -202,7 +202,11 @@ def write_report(
         "sampling": dataclasses.asdict(pipeline.card.sampling),
         "scores": {column: dataclasses.asdict(value) for column, value in scores.items()},
         "clips": [
-            {**dataclasses.asdict(wanted), "seed": index, "seen": {c: dataclasses.asdict(v[index]) for c, v in verdicts.items()}}
+            {
+                **dataclasses.asdict(wanted),
+                "seed": index,
+                "seen": {c: dataclasses.asdict(v[index]) for c, v in verdicts.items()},
+            }
             for index, wanted in enumerate(expectations)
         ],
     }

@@ -144,7 +144,7 @@ def _follow(color: str, mask_THW: NDArray[np.bool_], pure_THW: NDArray[np.bool_]
     return Track(color, kept_THW, area_T, centre_T2, pieces_T)
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def label_pieces(mask_HW: NDArray[np.bool_]) -> NDArray[np.int32]:
     """Connected pieces (8 neighbours) of a mask: 0 outside, 1, 2, … in reading order of their first pixels."""
     height, width = mask_HW.shape

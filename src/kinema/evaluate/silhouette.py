@@ -3,14 +3,16 @@
 A body in a frame becomes about fifty numbers (how its outline and its light are distributed), a multinomial logistic
 regression turns them into three log-probabilities, and their mean over the frames in which the body is seen whole
 decides. The regression is fitted on clips of the worlds, whose shapes are known, and its coefficients are stored
-beside this file; ``fit`` makes them again.
+beside this file; ``python -m kinema.evaluate.silhouette`` makes them again.
 
 Array suffixes: T frames, H height, W width, N samples, P points of a silhouette, K features, S shapes.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -19,9 +21,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kinema.config import WorldsConfig
 from kinema.data import Clip
 from kinema.evaluate.judge import Track, segment
 from kinema.worlds import palette
+from kinema.worlds.families import FAMILIES
+from kinema.worlds.make import make_clip
 
 SHAPES = palette.SHAPES
 COEFFICIENTS = Path(__file__).with_name("silhouette.json")
@@ -141,28 +146,42 @@ def fit(features_NK: Floats, shape_N: NDArray[np.int64], penalty: float = 1e-3, 
     return Classifier(mean_K, scale_K, weight_KS[:-1], weight_KS[-1])
 
 
-def labelled_features(clips: Iterable[Clip]) -> tuple[Floats, NDArray[np.int64]]:
-    """Features and true shapes of all bodies of world clips that the segmentation finds."""
+def labelled_features(clips: Iterable[Clip], step: int = 3) -> tuple[Floats, NDArray[np.int64]]:
+    """Features and true shapes of all bodies of world clips that the segmentation finds.
+
+    Every other clip is softened, so that the regression also knows what a codec's blur makes of a body.
+
+    Args:
+        clips: with state.
+        step: only every ``step``-th frame is looked at; neighbouring frames teach little.
+    """
     features, shapes = [], []
-    for clip in clips:
+    for index, clip in enumerate(clips):
         assert clip.state is not None, "only clips of the worlds know their shapes"
         known = {body.color: SHAPES.index(body.shape) for body in clip.state.bodies}
-        tracks = segment(clip.pixels_THW3)
+        pixels_THW3 = soften(clip.pixels_THW3[::step]) if index % 2 else clip.pixels_THW3[::step]
+        tracks = segment(pixels_THW3)
         for track in tracks:
             if track.color in known:
-                rows_NK = track_features(track, tracks, clip.pixels_THW3)
+                rows_NK = track_features(track, tracks, pixels_THW3)
                 features.append(rows_NK)
                 shapes += [known[track.color]] * len(rows_NK)
     return np.concatenate(features), np.array(shapes)
 
 
+def soften(pixels_THW3: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Each pixel's binomial mean over 3×3 neighbours, a blur of 0.7 pixels."""
+    padded = np.pad(pixels_THW3, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge").astype(np.uint16)
+    rows = padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]
+    softened: NDArray[np.uint8] = ((rows[:, :, :-2] + 2 * rows[:, :, 1:-1] + rows[:, :, 2:] + 8) // 16).astype(np.uint8)
+    return softened
+
+
 def _whole(track: Track, tracks: list[Track]) -> NDArray[np.bool_]:
     """Frames in which a body is away from the frame's edge and from other bodies, and about as large as it gets."""
-    border_THW = track.mask_THW
-    free_T = ~(
-        border_THW[:, [0, -1]].any(axis=(1, 2)) | border_THW[:, :, [0, -1]].any(axis=(1, 2))
-    )
-    grown_THW = _grow(track.mask_THW)
+    mask_THW = track.mask_THW
+    free_T = ~(mask_THW[:, [0, -1]].any(axis=(1, 2)) | mask_THW[:, :, [0, -1]].any(axis=(1, 2)))
+    grown_THW = _grow(mask_THW)
     for other in tracks:
         if other is not track:
             free_T &= ~(grown_THW & other.mask_THW).any(axis=(1, 2))
@@ -184,3 +203,23 @@ def _grow(mask_THW: NDArray[np.bool_]) -> NDArray[np.bool_]:
 @cache
 def _stored() -> Classifier:
     return Classifier.load(COEFFICIENTS)
+
+
+def main() -> None:
+    """Fits the regression again and stores it."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--clips", type=int, default=1200, help="world clips, all families in turns, seeds from 0 on")
+    parser.add_argument("--out", type=Path, default=COEFFICIENTS)
+    options = parser.parse_args()
+    families = list(FAMILIES)
+    clips = (make_clip(families[seed % len(families)], seed, WorldsConfig()) for seed in range(options.clips))
+    features_NK, shape_N = labelled_features(clips)
+    classifier = fit(features_NK, shape_N)
+    classifier.save(options.out)
+    right = (classifier.log_probabilities(features_NK).argmax(axis=1) == shape_N).mean()
+    logging.info("%s: %d bodies in a frame, %.1f%% right", options.out, len(shape_N), 100 * right)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO)
+    main()

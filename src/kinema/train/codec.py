@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from kinema.clips.contact_sheet import contact_sheet
 from kinema.codec.autoencoder import VideoAutoencoder, save_codec, to_BTHWC
 from kinema.codec.metrics import psnr, ssim
 from kinema.config import Config, WorldsConfig, save
@@ -29,6 +30,7 @@ from kinema.worlds.make import family_of
 logger = logging.getLogger(__name__)
 
 POOL_CLIPS = 2500  # of the training seeds; more clips change little, since a crop may start at any frame
+SHOWN_CLIPS = 10  # on the contact sheet, each original above its reconstruction
 HELD_OUT_CLIPS = 20  # seeds right after those of the training clips
 CALIBRATION_CLIPS = 200  # for the exact statistics of the latents
 EVALUATION_BATCH = 4  # whole clips encoded at once
@@ -91,7 +93,8 @@ def train_codec(config: Config, out: Path, stop_after: float | None = None) -> P
         assert isinstance(averaged, VideoAutoencoder)
         calibrate(averaged, pool_NTHW3[:: max(1, clips // CALIBRATION_CLIPS)], bf16)
         decoded_NTHW3 = reconstruct(averaged, held_out_NTHW3, bf16)
-        contact_sheet(held_out_NTHW3, decoded_NTHW3, out / "reconstructions.png")
+        pairs = zip(held_out_NTHW3[:SHOWN_CLIPS], decoded_NTHW3[:SHOWN_CLIPS], strict=True)
+        contact_sheet([clip for pair in pairs for clip in pair], out / "reconstructions.png", columns=9)
         return score(held_out_NTHW3, decoded_NTHW3, families)
 
     frames = 1 + FRAMES_PER_LATENT * CROP_LATENTS[0]
@@ -215,21 +218,6 @@ def score(truth_NTHW3: NDArray[np.uint8], decoded_NTHW3: NDArray[np.uint8], fami
     for family in dict.fromkeys(families):
         scores[f"held_out_psnr_{family}"] = float(psnr_N[[f == family for f in families]].mean())
     return scores
-
-
-def contact_sheet(
-    truth_NTHW3: NDArray[np.uint8], decoded_NTHW3: NDArray[np.uint8], path: Path, clips: int = 10
-) -> None:
-    """A picture: every fourth frame of each clip, the original above its reconstruction."""
-    from PIL import Image
-
-    rows = [
-        np.concatenate(list(clip[::FRAMES_PER_LATENT]), axis=1)
-        for truth, decoded in zip(truth_NTHW3[:clips], decoded_NTHW3[:clips], strict=True)
-        for clip in (truth, decoded)
-    ]
-    sheet = Image.fromarray(np.concatenate(rows))
-    sheet.resize((2 * sheet.width, 2 * sheet.height), Image.Resampling.NEAREST).save(path)
 
 
 def to_pixels(clips_BTHW3: NDArray[np.uint8]) -> Tensor:

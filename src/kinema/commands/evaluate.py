@@ -1,0 +1,48 @@
+"""``kinema evaluate``: does the video show what the prompt says? Scores beside their ceilings, and pictures."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import fields
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from kinema.errors import InputError
+from kinema.files import check_target, reason
+from kinema.sample.weights import WeightsFolder
+
+
+def run(options: argparse.Namespace) -> None:
+    """Judges true clips, their codec reconstructions and generated clips; writes ``report.json`` and contact sheets.
+
+    Raises:
+        InputError: no such weights, or a folder that cannot be written.
+        KinemaError: damaged weights, or a full disk.
+    """
+    folder = WeightsFolder.find(options.weights)
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {options.out} ({reason(error)}): choose another --out") from error
+    check_target(options.out / "report.json")
+
+    from kinema.evaluate import adherence  # torch: only now that all else is known to be right
+    from kinema.sample.pipeline import load
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("adherence", total=None)
+        scores = adherence.run(
+            load(folder.path),
+            options.out,
+            on_clip=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    print(f"{'':16}{'true clips':>14}{'codec':>14}{'generated':>14}   95% interval")
+    for name in (field.name for field in fields(adherence.AdherenceScores)):
+        true, codec, generated = (getattr(scores[column], name) for column in ("true", "codec", "generated"))
+        print(
+            f"{name:16}{true.value:>14.1%}{codec.value:>14.1%}{generated.value:>14.1%}   "
+            f"{generated.low:.1%} to {generated.high:.1%} of {generated.n}"
+        )
+    print(f"report and contact sheets: {options.out}")
