@@ -32,6 +32,7 @@ class Card:
     frames: int  # 1 + 4k
     fps: float
     sampling: SamplingDefaults = field(default_factory=SamplingDefaults)
+    about: str = ""  # one or two sentences: what the model can and cannot do
     training: dict[str, Any] = field(default_factory=dict)  # clips, steps, hours, machine …
     scores: dict[str, Any] = field(default_factory=dict)  # metric name → value, from a committed report
 
@@ -46,6 +47,7 @@ class Card:
         lines = [
             f"# {self.name}",
             "",
+            *([self.about, ""] if self.about else []),
             f"- native: {self.width}x{self.height}, {self.frames} frames at {self.fps:g} fps ({self.seconds:.2f} s)",
             f"- sampling: {sampling.steps} steps of {sampling.solver}, guidance {sampling.guidance:g}",
         ]

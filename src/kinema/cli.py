@@ -145,6 +145,7 @@ def _evaluate(verbs: Verbs[Parser]) -> None:
     parser = _verb(verbs, "evaluate", "score the weights against exact physics; write a report")
     _weights(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the report")
+    parser.add_argument("--update-card", action="store_true", help="write the scores into the card of the weights")
 
 
 def _fail(message: str, code: int, debug: bool) -> int:

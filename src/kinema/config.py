@@ -130,9 +130,7 @@ def nano() -> Config:
         ema_decay=0.995,
         beats_dropout=0.6,
     )
-    return Config(
-        flow=FlowConfig(clean_first_share=0.15, independent_share=0.05), train_codec=codec, train_model=model
-    )
+    return Config(flow=FlowConfig(clean_first_share=0.15, independent_share=0.05), train_codec=codec, train_model=model)
 
 
 def _scaled(name: str, side: int, width: int, depth: int, codec_width: int) -> Config:
@@ -213,7 +211,8 @@ def from_dict(cls: type[T], tree: dict[str, Any]) -> T:
     hints = typing.get_type_hints(cls)
     unknown = [key for key in tree if key not in hints]
     if unknown:
-        raise InputError(f"unknown key {unknown[0]!r} in {cls.__name__}: did you mean {nearest(unknown[0], list(hints))}?")
+        near = nearest(unknown[0], list(hints))
+        raise InputError(f"unknown key {unknown[0]!r} in {cls.__name__}: did you mean {near}?")
     return cls(**{key: _coerce(f"{cls.__name__}.{key}", hints[key], value) for key, value in tree.items()})
 
 

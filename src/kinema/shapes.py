@@ -74,9 +74,10 @@ class VideoShape:
             raise InputError(f"{self.frames} frames is not 1 + 4k; the nearest is {nearest_frames(self.frames)}")
         for side in (self.height, self.width):
             if not MIN_SIDE <= side <= MAX_SIDE or side % PIXELS_PER_TOKEN:
+                near = f"{nearest_side(self.width)}x{nearest_side(self.height)}"
                 raise InputError(
                     f"size {self.width}x{self.height} is not possible: sides are multiples of {PIXELS_PER_TOKEN} from "
-                    f"{MIN_SIDE} to {MAX_SIDE} pixels; the nearest is {nearest_side(self.width)}x{nearest_side(self.height)}"
+                    f"{MIN_SIDE} to {MAX_SIDE} pixels; the nearest is {near}"
                 )
 
     @classmethod
@@ -95,7 +96,9 @@ class VideoShape:
     @property
     def latent(self) -> LatentShape:
         return LatentShape(
-            1 + (self.frames - 1) // FRAMES_PER_LATENT, self.height // PIXELS_PER_LATENT, self.width // PIXELS_PER_LATENT
+            1 + (self.frames - 1) // FRAMES_PER_LATENT,
+            self.height // PIXELS_PER_LATENT,
+            self.width // PIXELS_PER_LATENT,
         )
 
     @property

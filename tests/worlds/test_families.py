@@ -22,7 +22,9 @@ SMALL = WorldsConfig(height=32, width=32, samples_per_pixel=1)
 IMAGE = replace(SMALL, frames=1)
 
 
-def lone_ball(height_m: float, material: str = "rubber", velocity: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Scene:
+def lone_ball(
+    height_m: float, material: str = "rubber", velocity: tuple[float, float, float] = (0.0, 0.0, 0.0)
+) -> Scene:
     draw = Draw("fall", np.random.default_rng(0), held_out=False)
     info = replace(draw.info(), shape="sphere", material=material, half_size_m=(0.4, 0.4, 0.4), mass_kg=50.0)
     return draw.scene([Body(info, (0.0, 0.0, height_m), velocity_mps=velocity)])

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import fields
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from kinema.card import save_card, save_text
 from kinema.errors import InputError
-from kinema.files import check_target, reason
+from kinema.files import check_target, reason, whole_file
 from kinema.sample.weights import WeightsFolder
+
+if TYPE_CHECKING:
+    from kinema.evaluate.adherence import AdherenceScores
 
 
 def run(options: argparse.Namespace) -> None:
@@ -38,6 +43,8 @@ def run(options: argparse.Namespace) -> None:
             options.out,
             on_clip=lambda done, total: progress.update(task, completed=done, total=total),
         )
+    if options.update_card:
+        _update_card(folder, scores["generated"])
     print(f"{'':16}{'true clips':>14}{'codec':>14}{'generated':>14}   95% interval")
     for name in (field.name for field in fields(adherence.AdherenceScores)):
         true, codec, generated = (getattr(scores[column], name) for column in ("true", "codec", "generated"))
@@ -46,3 +53,13 @@ def run(options: argparse.Namespace) -> None:
             f"{generated.low:.1%} to {generated.high:.1%} of {generated.n}"
         )
     print(f"report and contact sheets: {options.out}")
+
+
+def _update_card(folder: WeightsFolder, scores: AdherenceScores) -> None:
+    """Writes the scores of generated clips into both forms of the weights' card."""
+    values = {f"adherence_{field.name}": round(getattr(scores, field.name).value, 3) for field in fields(scores)}
+    card = folder.card()
+    card = replace(card, scores=card.scores | values)
+    for save, name in ((save_card, "card.json"), (save_text, "card.md")):
+        with whole_file(folder.path / name) as part:
+            save(card, part)

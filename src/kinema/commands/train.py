@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from kinema.card import Card
 from kinema.config import Config, override, preset, to_dict
 from kinema.errors import InputError
+
+if TYPE_CHECKING:
+    from kinema.train.loop import FitResult
 
 
 def run(options: argparse.Namespace) -> None:
@@ -57,7 +62,38 @@ def _train_model(config: Config, codec_run: Path, out: Path, stop_after: float |
     load_codec(config.codec, codec_run)  # fails now if it does not fit, not after hours
     make_latents(config, codec_run, out / "latents")
     result = train_model(config, out / "latents", out, stop_after)
+    return export(config, codec_run, out, out / "weights", _card(config, codec_run, out, result))
+
+
+def _card(config: Config, codec_run: Path, out: Path, result: FitResult) -> Card:
+    """What these weights are for and how they came to be, from the files of both runs."""
+    from kinema.train.metrics import read_metrics
+    from kinema.worlds.make import VERSION
+
     worlds = config.worlds
-    training = {"clips": worlds.clips, "steps": result.step, "flops": f"{result.flops:.3g}"}
-    card = Card(config.name, worlds.height, worlds.width, worlds.frames, worlds.fps, training=training)
-    return export(config, codec_run, out, out / "weights", card)
+    seeds = f"{worlds.first_seed} to {worlds.first_seed + worlds.clips - 1}"
+    training: dict[str, Any] = {
+        "date": datetime.date.today().isoformat(),
+        "data": f"{worlds.clips} simulated clips, version {VERSION}, seeds {seeds}: {', '.join(worlds.families)}",
+        "parameters": f"{sum(p.numel() for p in result.module.parameters()) / 1e6:.1f} million without the codec",
+    }
+    for name, run in (("codec", codec_run), ("model", out)):
+        lines = read_metrics(run)
+        training[f"{name}_steps"] = int(max(line["step"] for line in lines))
+        training[f"{name}_hours"] = round(sum(line.get("seconds", 0.0) for line in lines) / 3600, 2)
+    training["model_flops"] = f"{result.flops:.3g}"
+    held_out = [line["held_out"] for line in read_metrics(out) if "held_out" in line]
+    codec = json.loads((codec_run / "scores.json").read_text(encoding="utf-8"))
+    scores = {f"codec_{key}": round(value, 3) for key, value in codec.items()}
+    if held_out:
+        scores["held_out_loss"] = round(held_out[-1], 4)
+    return Card(
+        config.name,
+        worlds.height,
+        worlds.width,
+        worlds.frames,
+        worlds.fps,
+        about="Text to video of simple simulated bodies, in English words of its own worlds; no natural video.",
+        training=training,
+        scores=scores,
+    )

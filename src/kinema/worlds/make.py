@@ -107,7 +107,7 @@ def _with_props(
 
 
 def _fit(camera: CameraInfo, height: int, width: int) -> CameraInfo:
-    """Keeps the square that families draw for in view: a tall picture sees more above and below, a wide one more beside."""
+    """Keeps the square that families draw for in view; a tall picture sees more above and below, a wide one beside."""
     if height <= width:
         return camera
     half = math.tan(math.radians(camera.vertical_fov_deg) / 2) * height / width

@@ -1,7 +1,7 @@
 """Words for a clip, derived from its exact state: a long summary, a short prompt, and timed beats.
 
-A small grammar: every phrase has several wordings, every attribute can be said or left out, and what is said is read off the
-state (who moves where, what touches what, what bounces), never off the intentions of the family.
+A small grammar: every phrase has several wordings, every attribute can be said or left out, and what is said is read
+off the state (who moves where, what touches what, what bounces), never off the intentions of the family.
 """
 
 from __future__ import annotations
@@ -13,7 +13,11 @@ import numpy as np
 from kinema.data import Beat, BodyInfo, Caption, Event, WorldState
 
 COLOR_WORDS = {"purple": ("purple", "violet"), "cyan": ("cyan", "turquoise"), "pink": ("pink", "magenta")}
-SHAPE_WORDS = {"sphere": ("ball", "ball", "sphere"), "cube": ("cube", "cube", "box"), "cylinder": ("cylinder", "cylinder", "can")}
+SHAPE_WORDS = {
+    "sphere": ("ball", "ball", "sphere"),
+    "cube": ("cube", "cube", "box"),
+    "cylinder": ("cylinder", "cylinder", "can"),
+}
 SIZE_WORDS = {"small": ("small", "little"), "medium": ("medium-sized",), "large": ("large", "big")}
 MATERIAL_WORDS = {"rubber": ("rubber", "matte"), "metal": ("metal", "shiny", "steel")}
 FLOOR_WORDS = {
@@ -49,7 +53,7 @@ class Narrator:
     def caption(self) -> Caption:
         return Caption(self._summary(), self._short(), self._beats())
 
-    # --- phrases -----------------------------------------------------------------------------------------------------
+    # --- phrases --------------------------------------------------------------------------------------------
 
     def _name(self, body: int, article: str = "the", *, size: bool = False, material: bool = False) -> str:
         info = self.state.bodies[body]
@@ -90,7 +94,7 @@ class Narrator:
         return "rolls" if self.state.bodies[body].shape == "sphere" else "slides"
 
     def _movers(self) -> list[int]:
-        return [b for b in range(len(self.state.bodies)) if any(e.kind == "launch" and e.bodies == (b,) for e in self.state.events)]
+        return [event.bodies[0] for event in self.state.events if event.kind == "launch"]
 
     def _contacts(self, body: int, other: int | None = None) -> list[Event]:
         """Contacts of a body hard enough to see, with one partner or with any."""
@@ -113,7 +117,7 @@ class Narrator:
         after_T = z_T[min(int(np.ceil(contacts[0].time_s * self.fps)), len(z_T) - 1) :]
         return float(after_T.max() - min(after_T[0], z_T[-1], after_T.min()))
 
-    # --- the short form ------------------------------------------------------------------------------------------------
+    # --- the short form -------------------------------------------------------------------------------------
 
     def _short(self) -> str:
         bodies = range(len(self.state.bodies))
@@ -139,8 +143,8 @@ class Narrator:
         subject = _join(names)
         falls = self.pick(("falls", "drops", "falls down") if single else ("fall", "drop", "fall down"))
         bounces = max(self._bounce_m(b) for b in range(len(names))) > 0.25
-        tail = self.pick((" and bounces", " and bounces up again") if single else (" and bounce", "")) if bounces else ""
-        return f"{subject} {falls}{tail}"
+        tails = (" and bounces", " and bounces up again") if single else (" and bounce", "")
+        return f"{subject} {falls}{self.pick(tails) if bounces else ''}"
 
     def _short_throw(self, names: list[str]) -> str:
         if len(names) == 1:
@@ -172,7 +176,7 @@ class Narrator:
             tail = self.pick((" and stays hidden", " and does not come out", ""))
         return f"{names[0]} {passes} behind {wall}{tail}"
 
-    # --- the long form -------------------------------------------------------------------------------------------------
+    # --- the long form --------------------------------------------------------------------------------------
 
     def _summary(self) -> str:
         count = len(self.state.bodies)
@@ -180,7 +184,7 @@ class Narrator:
         names = [f"{self._name(b, 'a', size=True, material=True)} {self._side(b)}" for b in range(count)]
         opening = self.pick(
             (
-                f"{_join(names)}, above {floor} {sky}" if self.family == "fall" else f"{_join(names)}, with {floor} {sky}",
+                f"{_join(names)}, {'above' if self.family == 'fall' else 'with'} {floor} {sky}",
                 f"a scene with {floor} {sky}: {_join(names)}",
                 f"{sky}, {floor}; {COUNT_WORDS[count]} {'body' if count == 1 else 'bodies'}: {_join(names)}",
             )
@@ -195,7 +199,8 @@ class Narrator:
         way = self._direction(body)
         bounces = self._bounce_m(body) > 0.25
         if self.family == "fall":
-            end = self.pick(("bounces", "bounces back up", "jumps up again")) if bounces else self.pick(("hardly bounces", "stays there"))
+            ends = ("bounces", "bounces back up", "jumps up again") if bounces else ("hardly bounces", "stays there")
+            end = self.pick(ends)
             return f"{name} {self.pick(('falls', 'drops', 'falls straight down'))}, hits the floor and {end}"
         if self.family == "throw":
             arc = self.pick(("flies in an arc", "goes up and comes down again", "flies through the air"))
@@ -211,7 +216,7 @@ class Narrator:
             return goes + (f" and hits {_join([self._name(b) for b in hits])}" if hits else "")
         if self._contacts(body) and way:
             return f"{name} {self.pick(('is pushed', 'is knocked', 'is hit and moves'))} to the {way}"
-        return f"{name} {self.pick(('stands still', 'waits', 'does not move'))}" if not way else f"{name} moves to the {way}"
+        return f"{name} {f'moves to the {way}' if way else self.pick(('stands still', 'waits', 'does not move'))}"
 
     def _comes_out(self, body: int) -> str:
         kinds = [e.kind for e in self.state.events if e.bodies == (body,) and e.kind in ("hidden", "reappears")]
@@ -219,7 +224,7 @@ class Narrator:
             return ""
         return " and comes out on the other side" if kinds[-1] == "reappears" else " and stays there"
 
-    # --- beats -----------------------------------------------------------------------------------------------------------
+    # --- beats ----------------------------------------------------------------------------------------------
 
     def _beats(self) -> tuple[Beat, ...]:
         """What happens when: one line per body and phase, each from one event to the next."""
@@ -229,7 +234,8 @@ class Narrator:
     def _body_beats(self, body: int) -> list[Beat]:
         name, way = self._name(body), self._direction(body)
         to_way = f" to the {way}" if way else ""
-        rest_s = next((e.time_s for e in self.state.events if e.kind == "rests" and e.bodies == (body,)), self.duration_s)
+        rests_s = (event.time_s for event in self.state.events if event.kind == "rests" and event.bodies == (body,))
+        rest_s = next(rests_s, self.duration_s)
         marks: list[tuple[float, str]] = []
         first = {
             "fall": self.pick(("falls", "drops", "is falling")),
@@ -249,8 +255,10 @@ class Narrator:
                     marks.append((event.time_s, f"{verb} {self._name(partner[0])}"))
                 elif self.family in ("fall", "throw") and floor_hits < 2:
                     up = self._speed_up(body, event.time_s) > 0.8
-                    words = ("bounces", "bounces off the floor") if floor_hits == 0 else ("bounces again", "bounces once more")
-                    marks.append((event.time_s, self.pick(words if up else ("lands", "lands on the floor", "hits the floor"))))
+                    again = ("bounces again", "bounces once more")
+                    words = again if floor_hits else ("bounces", "bounces off the floor")
+                    lands = ("lands", "lands on the floor", "hits the floor")
+                    marks.append((event.time_s, self.pick(words if up else lands)))
                     floor_hits += 1
             elif event.kind == "hidden":
                 marks.append((event.time_s, "is behind the wall"))
@@ -278,7 +286,8 @@ def narrate(family: str, state: WorldState, fps: float, rng: np.random.Generator
 
 def short_prompt(family: str, bodies: Sequence[BodyInfo], floor: str) -> str:
     """The plainest prompt for a scene, the same for every clip with these bodies: what the adherence test types."""
-    names = [f"{_article(body.color)} {body.color} {'ball' if body.shape == 'sphere' else body.shape}" for body in bodies]
+    nouns = ["ball" if body.shape == "sphere" else body.shape for body in bodies]
+    names = [f"{_article(body.color)} {body.color} {noun}" for body, noun in zip(bodies, nouns, strict=True)]
     goes = "rolls" if bodies[0].shape == "sphere" else "slides"
     one, others = len(bodies) == 1, _join(names[1:])
     deed = {

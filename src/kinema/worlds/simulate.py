@@ -1,7 +1,8 @@
 """Rigid physics by MuJoCo: a scene becomes exact state and a list of events. Nothing is drawn here.
 
-Legend: T frames, B bodies. A bounce is a damped spring (MuJoCo's direct ``solref``): with natural frequency ω and damping
-ratio ζ a body leaves a contact with the share e = exp(−πζ / √(1 − ζ²)) of its speed, so ζ follows from the restitution.
+Legend: T frames, B bodies. A bounce is a damped spring (MuJoCo's direct ``solref``): with natural frequency ω and
+damping ratio ζ a body leaves a contact with the share e = exp(−πζ / √(1 − ζ²)) of its speed, so ζ follows from the
+restitution.
 """
 
 from __future__ import annotations
@@ -80,7 +81,13 @@ def state_of(scene: Scene, motion: Motion, visible_TB: NDArray[np.float64], fps:
         if math.hypot(*body.velocity_mps) > RESTING_SPEED_MPS
     ]
     props = [
-        {"name": p.name, "color": p.color, "position_m": p.position_m, "half_size_m": p.half_size_m, "orientation": p.orientation}
+        {
+            "name": p.name,
+            "color": p.color,
+            "position_m": p.position_m,
+            "half_size_m": p.half_size_m,
+            "orientation": p.orientation,
+        }
         for p in scene.props
     ]
     return WorldState(
@@ -186,7 +193,8 @@ def _body_xml(index: int, body: Body) -> str:
     size = {"sphere": half[:1], "cube": half, "cylinder": (half[0], half[2])}[body.info.shape]
     return (
         f'<body pos="{_numbers(body.position_m)}" quat="{_numbers(body.orientation)}"><freejoint/>'
-        f'<geom name="body{index}" type="{_GEOM[body.info.shape]}" size="{_numbers(size)}" mass="{body.info.mass_kg!r}"/></body>'
+        f'<geom name="body{index}" type="{_GEOM[body.info.shape]}" size="{_numbers(size)}" '
+        f'mass="{body.info.mass_kg!r}"/></body>'
     )
 
 

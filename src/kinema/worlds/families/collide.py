@@ -17,7 +17,13 @@ def draw(draw: Draw) -> Scene:
     turn = 0.0 if infos[0].shape == "sphere" else draw.uniform(-0.2, 0.2)
     spin = speed / infos[0].half_size_m[0] if infos[0].shape == "sphere" else 0.0
     bodies = [
-        Body(infos[0], (sign * x, 0.0, half_height(infos[0])), yaw(turn), (sign * speed, 0.0, 0.0), (0.0, sign * spin, 0.0))
+        Body(
+            infos[0],
+            (sign * x, 0.0, half_height(infos[0])),
+            yaw(turn),
+            (sign * speed, 0.0, 0.0),
+            (0.0, sign * spin, 0.0),
+        )
     ]
     x += reach(infos[0]) + draw.uniform(0.45, 0.75)
     for info in infos[1:]:
