@@ -71,6 +71,7 @@ class FlowConfig:
     logit_mean: float = 0.0
     logit_std: float = 1.0
     shift: float = 1.0  # σ ← shift·σ / (1 + (shift − 1)·σ)
+    shift_from: int = 0  # training step from which the shift holds
     clean_first_share: float = 0.2  # packs whose first latent frame is given (noise 0)
     independent_share: float = 0.1  # packs with one level per latent frame (diffusion forcing)
 
@@ -124,13 +125,17 @@ def nano() -> Config:
         beats_dropout=0.0,
     )
     model = TrainConfig(
-        steps=2100,
+        steps=2000,
         image_steps=150,
         short_steps=250,
         ema_decay=0.995,
         beats_dropout=0.6,
     )
-    return Config(flow=FlowConfig(clean_first_share=0.15, independent_share=0.05), train_codec=codec, train_model=model)
+    return Config(
+        flow=FlowConfig(shift=3.0, shift_from=840, clean_first_share=0.15, independent_share=0.05),
+        train_codec=codec,
+        train_model=model,
+    )
 
 
 def _scaled(name: str, side: int, width: int, depth: int, codec_width: int) -> Config:
