@@ -40,7 +40,7 @@ def write_random_weights(folder: Path, config: configs.Config = TINY) -> Path:
     Vocabulary.from_captions(CAPTIONS).save(folder / "vocabulary.json")
     configs.save(config, folder / "config.json")
     worlds, sampling = config.worlds, SamplingDefaults(steps=2, guidance=3.0)
-    card = Card("tiny", worlds.height, worlds.width, worlds.frames, worlds.fps, sampling, {"clips": 2})
+    card = Card("tiny", worlds.height, worlds.width, worlds.frames, worlds.fps, sampling, training={"clips": 2})
     save_card(card, folder / "card.json")
     save_text(card, folder / "card.md")
     return folder

@@ -20,6 +20,7 @@ class SamplingDefaults:
     steps: int = 30
     guidance: float = 4.0  # 1 is none
     solver: str = "euler"
+    shift: float = 1.0  # of the noise levels at the native shape; longer and larger clips get more
 
 
 @dataclass(frozen=True)

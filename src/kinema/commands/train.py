@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kinema.card import Card
+from kinema.card import Card, SamplingDefaults
 from kinema.config import Config, override, preset, to_dict
 from kinema.errors import InputError
 
@@ -94,6 +94,7 @@ def _card(config: Config, codec_run: Path, out: Path, result: FitResult) -> Card
         worlds.frames,
         worlds.fps,
         about="Text to video of simple simulated bodies, in English words of its own worlds; no natural video.",
+        sampling=SamplingDefaults(shift=config.flow.shift),
         training=training,
         scores=scores,
     )

@@ -18,13 +18,12 @@ from kinema.captions.tokenizer import CaptionTokenizer, TextPack
 from kinema.codec.autoencoder import VideoAutoencoder
 from kinema.codec.metrics import psnr, ssim
 from kinema.flow.guidance import guide
-from kinema.flow.schedule import sampling_levels, shift_for_tokens
+from kinema.flow.schedule import sampling_levels
 from kinema.flow.solvers import SOLVERS, Velocity
 from kinema.model.layout import Layout, Segment
 from kinema.model.patches import patchify, unpatchify
 from kinema.model.transformer import TextToVideo
 from kinema.sample.request import Request
-from kinema.shapes import TokenGrid
 
 OnStep = Callable[[int, int], None]  # steps done, steps in all
 
@@ -34,7 +33,7 @@ def sample_latents(
     model: TextToVideo,
     text: TextPack,
     request: Request,
-    native: TokenGrid,
+    shift: float,
     on_step: OnStep | None = None,
 ) -> Tensor:
     """Solves the flow from noise (σ = 1) to latents (σ = 0).
@@ -43,7 +42,7 @@ def sample_latents(
         model: text encoder and denoiser.
         text: see :func:`read_text`.
         request: what to make.
-        native: the tokens of a training clip; larger clips spend more steps at high noise.
+        shift: of the noise levels, see :func:`kinema.flow.schedule.shift_levels`.
         on_step: progress.
 
     Returns:
@@ -53,7 +52,7 @@ def sample_latents(
     generator = torch.Generator().manual_seed(request.seed)  # on the CPU: the noise is the same on every device
     device = next(model.parameters()).device
     noise_nC = patchify(torch.randn(shape.dims, generator=generator)).to(device)
-    levels = sampling_levels(request.steps, max(1.0, shift_for_tokens(shape.tokens.count, native.count)))
+    levels = sampling_levels(request.steps, shift)
 
     def report(step: int, _: Tensor) -> None:
         if on_step is not None:

@@ -11,6 +11,7 @@ from kinema.captions.vocabulary import Vocabulary
 from kinema.card import Card
 from kinema.codec.autoencoder import VideoAutoencoder
 from kinema.config import Config
+from kinema.flow.schedule import shift_for_tokens
 from kinema.model.transformer import TextToVideo
 from kinema.sample.generate import OnStep, decode_pixels, read_text, sample_latents
 from kinema.sample.request import Request, make_request, parse_size
@@ -76,9 +77,11 @@ class Pipeline:
 
     def make(self, request: Request, on_step: OnStep | None = None) -> Video:
         """Makes the video of a checked request."""
-        native = VideoShape(self.card.frames, self.card.height, self.card.width).tokens
+        usual = self.card.sampling.shift
+        native = VideoShape(self.card.frames, self.card.height, self.card.width).tokens.count
+        shift = max(usual, shift_for_tokens(request.shape.tokens.count, native, usual))
         text = read_text(self.tokenizer, request, self.config.text.max_tokens)
-        latents_CTHW = sample_latents(self.model, text, request, native, on_step)
+        latents_CTHW = sample_latents(self.model, text, request, shift, on_step)
         return Video(decode_pixels(self.codec, latents_CTHW), request.fps, request.facts())
 
     def tokens_cut(self, prompt: str) -> int:

@@ -120,7 +120,8 @@ def train_model(config: Config, latents_dir: Path, out: Path, stop_after: float 
         frames, _ = stages.shape(step)
         pack = make_pack(data, stages.indices(step), frames, tokenizer, config, rng)
         shift = config.flow.shift if step >= config.flow.shift_from else 1.0
-        return train_step(pack, model, dataclasses.replace(config.flow, shift=shift), rng), {"text_tokens": float(pack.text.mask_BL.sum())}
+        loss = train_step(pack, model, dataclasses.replace(config.flow, shift=shift), rng)
+        return loss, {"text_tokens": float(pack.text.mask_BL.sum())}
 
     def on_checkpoint(step: int, averaged: nn.Module) -> dict[str, float]:
         assert isinstance(averaged, TextToVideo)
