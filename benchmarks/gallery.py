@@ -1,0 +1,46 @@
+"""The README's gallery: twelve prompts, seeds 0 to 11, no picking; a moving WebP and a contact sheet.
+
+python benchmarks/gallery.py OUT_FOLDER [WEIGHTS]
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import kinema
+from kinema.clips.contact_sheet import contact_sheet
+from kinema.clips.video_io import write_video
+
+PROMPTS = (
+    "a red ball falls and bounces on a grey floor",
+    "a blue cube falls onto a dark floor",
+    "a yellow ball and a green cube fall",
+    "a purple cylinder drops on a white floor",
+    "an orange ball is thrown to the right",
+    "a cyan cylinder flies through the air at dusk",
+    "a pink ball hits a blue cube on a grey floor",
+    "a green cube slides and bumps into a yellow cylinder",
+    "a red ball rolls down a brown ramp",
+    "a blue cube slides down a ramp on a beige floor",
+    "an orange cube slides behind a black wall",
+    "a purple ball rolls behind a white wall and comes out again",
+)
+COLUMNS, SCALE = 4, 2
+
+
+def main() -> None:
+    """Generates every prompt once and writes ``gallery.webp`` and ``gallery.png``."""
+    out = Path(sys.argv[1])
+    pipeline = kinema.load(sys.argv[2] if len(sys.argv) > 2 else "nano")
+    videos = [pipeline.generate(prompt, seed=seed) for seed, prompt in enumerate(PROMPTS)]
+    contact_sheet([video.pixels for video in videos], out / "gallery.png", columns=9)
+    rows = [videos[start : start + COLUMNS] for start in range(0, len(videos), COLUMNS)]
+    grid_THW3 = np.concatenate([np.concatenate([v.pixels for v in row], axis=2) for row in rows], axis=1)
+    write_video(out / "gallery.webp", grid_THW3.repeat(SCALE, axis=1).repeat(SCALE, axis=2), videos[0].fps)
+
+
+if __name__ == "__main__":
+    main()
