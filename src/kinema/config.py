@@ -125,7 +125,7 @@ def nano() -> Config:
         beats_dropout=0.0,
     )
     model = TrainConfig(
-        steps=2000,
+        steps=1900,
         image_steps=150,
         short_steps=250,
         ema_decay=0.995,
