@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -45,12 +45,11 @@ def test_help_is_quick_and_imports_nothing_heavy() -> None:
     code = "import sys; from kinema.cli import build_parser; build_parser().format_help(); print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"torch", "numpy", "av", "numba", "mujoco", "rich", "tokenizers"} & set(modules)
-    took_s = []
-    for _ in range(3):
-        start_s = time.monotonic()
-        subprocess.run([sys.executable, "-m", "kinema", "--help"], capture_output=True, check=True)
-        took_s.append(time.monotonic() - start_s)
-    assert min(took_s) < 0.5
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-m", "kinema", "--help"], capture_output=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    # Processor time, because the clock on the wall also measures whatever else this machine does.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
 
 
 def test_generate_imports_no_simulator(weights_folder: Path, here: Path) -> None:

@@ -149,7 +149,8 @@ def fit(features_NK: Floats, shape_N: NDArray[np.int64], penalty: float = 1e-3, 
 def labelled_features(clips: Iterable[Clip], step: int = 3) -> tuple[Floats, NDArray[np.int64]]:
     """Features and true shapes of all bodies of world clips that the segmentation finds.
 
-    Every other clip is softened, so that the regression also knows what a codec's blur makes of a body.
+    Clips are softened zero to three times in turns, so that the regression knows what a codec's blur makes of a body
+    and is less sure of blurred frames: in the mean over frames the sharp ones then weigh more.
 
     Args:
         clips: with state.
@@ -159,7 +160,9 @@ def labelled_features(clips: Iterable[Clip], step: int = 3) -> tuple[Floats, NDA
     for index, clip in enumerate(clips):
         assert clip.state is not None, "only clips of the worlds know their shapes"
         known = {body.color: SHAPES.index(body.shape) for body in clip.state.bodies}
-        pixels_THW3 = soften(clip.pixels_THW3[::step]) if index % 2 else clip.pixels_THW3[::step]
+        pixels_THW3 = clip.pixels_THW3[::step]
+        for _ in range(index % 4):
+            pixels_THW3 = soften(pixels_THW3)
         tracks = segment(pixels_THW3)
         for track in tracks:
             if track.color in known:
