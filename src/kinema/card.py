@@ -18,7 +18,7 @@ class SamplingDefaults:
     """How to sample when the user does not say."""
 
     steps: int = 30
-    guidance: float = 4.0  # 1 is none
+    guidance: float = 2.0  # 1 is none
     solver: str = "euler"
     shift: float = 1.0  # of the noise levels at the native shape; longer and larger clips get more
 
