@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import resource
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -138,3 +140,25 @@ def test_a_truncated_video_does_not_crash(tmp_path: Path) -> None:
 def test_only_the_first_seconds_are_read(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", moving_squares(20), 10.0)
     assert len(read_video(tmp_path / "a.mp4", max_seconds=0.5).pixels_THW3) == 5
+
+
+ENCODE = """
+import sys, numpy as np
+from pathlib import Path
+from kinema.clips.video_io import write_video
+y, x, t = np.mgrid[:64, :64, :33]
+noise = np.random.default_rng(0).integers(0, 30, (33, 64, 64, 3))
+ball = ((x - t - 10) ** 2 + (y - 2 * (t % 16) - 12) ** 2 < 80).transpose(2, 0, 1)[..., None] * np.array([160, 20, 20])
+write_video(Path(sys.argv[1]), (60 + noise + ball).astype(np.uint8), 12.0)
+"""
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".webm", ".gif", ".webp"])
+def test_bytes_do_not_depend_on_what_memory_held_before(tmp_path: Path, suffix: str) -> None:
+    contents = set()
+    for filling in ("1", "85", "170", "255"):
+        target = tmp_path / f"video{suffix}"
+        environment = os.environ | {"MALLOC_PERTURB_": filling}  # glibc fills fresh memory with this byte
+        subprocess.run([sys.executable, "-c", ENCODE, str(target)], check=True, env=environment)
+        contents.add(target.read_bytes())
+    assert len(contents) == 1

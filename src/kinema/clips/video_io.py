@@ -42,8 +42,10 @@ class Encoding:
 
 
 VP9_OPTIONS = {"crf": "16", "b": "0", "deadline": "good", "cpu-used": "2"}  # constant quality
+# x264's macroblock tree reads memory that it never wrote: with it the same frames sometimes give other bytes.
+H264_OPTIONS = {"crf": "12", "preset": "slow", "x264-params": "mbtree=0"}
 ENCODINGS = {
-    ".mp4": Encoding("mp4", "libx264", "yuv420p", {"crf": "12", "preset": "slow"}, {"movflags": "+faststart"}),
+    ".mp4": Encoding("mp4", "libx264", "yuv420p", H264_OPTIONS, {"movflags": "+faststart"}),
     ".webm": Encoding("webm", "libvpx-vp9", "yuv420p", VP9_OPTIONS),
     ".gif": Encoding("gif", "gif", "pal8", {}, {"loop": "0"}),
     ".webp": Encoding("webp", "libwebp_anim", "yuv420p", {"quality": "95"}, {"loop": "0"}),
