@@ -109,9 +109,6 @@ def train_model(config: Config, latents_dir: Path, out: Path, stop_after: float 
 
     torch.manual_seed(train.seed)
     model = TextToVideo(config.text, config.model)
-    transformer = model.transformer
-    for layer in (transformer.in_proj, transformer.place_proj, transformer.noise_embedding, transformer.out_proj):
-        layer.no_muon = True
     shape = LatentShape(*data.latents_CTHW[0].shape[1:])
     stages = Stages(shape.frames, len(training), train)
     tokens_per_frame = shape.tokens.count // shape.frames
