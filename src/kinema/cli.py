@@ -104,15 +104,37 @@ def _generate(verbs: Verbs[Parser]) -> None:
 def _worlds(verbs: Verbs[Parser]) -> None:
     parser = _verb(verbs, "worlds", "show the simulated worlds that training clips come from")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    _verb(actions, "list", "list the families of worlds")
+    families = _verb(actions, "list", "list the families of worlds")
+    _contact_sheet(families, "one clip of every family, a row each")
     render = _verb(actions, "render", "simulate one world, write its video and tell its story")
     render.add_argument("family", metavar="FAMILY", help="a name from `kinema worlds list`")
-    render.add_argument("--seed", type=int, required=True, help="names the clip, together with the family")
-    render.add_argument("--size", default="64x64", metavar="WxH", help="pixels, multiples of 16 (64x64)")
-    render.add_argument("--seconds", type=float, default=2.75, help="duration (2.75)")
-    render.add_argument("--fps", type=float, default=12.0, help="frames per second (12)")
-    render.add_argument("--out", type=Path, required=True, metavar="FILE", help=".mp4, .webm, .gif, .webp or .png")
+    render.add_argument("--seed", type=int, default=0, help="names the clip, together with the family (0)")
+    _clip_shape(render)
+    render.add_argument("--out", type=Path, metavar="FILE", help=".mp4, .webm, .gif, .webp or .png")
     render.add_argument("--state", type=Path, metavar="FILE.json", help="write caption and exact state here")
+    render.add_argument("--depth", type=Path, metavar="FILE.npz", help="write depth in metres and body ids here")
+    _contact_sheet(render, "clips of SEED, SEED + 1 …, a row each")
+    make = _verb(actions, "make", "make WebDataset shards of clips; repeat the command to resume or repair")
+    make.add_argument("--clips", type=int, required=True, metavar="N", help="how many, with seeds FIRST_SEED …")
+    make.add_argument("--families", metavar="A,B", help="take turns (all of `kinema worlds list`)")
+    make.add_argument("--first-seed", type=int, default=0, metavar="S", help="of the first clip (0)")
+    _clip_shape(make)
+    make.add_argument("--shard-clips", type=int, default=100, metavar="N", help="clips in a shard (100)")
+    make.add_argument("--workers", type=int, metavar="N", help="processes (all cores)")
+    make.add_argument(
+        "--ray", action="store_true", help="spread the shards over a Ray cluster (pip install kinema[ray])"
+    )
+    make.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the shards")
+
+
+def _clip_shape(parser: Parser) -> None:
+    parser.add_argument("--size", default="64x64", metavar="WxH", help="pixels, multiples of 16 (64x64)")
+    parser.add_argument("--seconds", type=float, default=2.75, help="duration, 0 to 60 (2.75)")
+    parser.add_argument("--fps", type=float, default=12.0, help="frames per second, 6 to 30 (12)")
+
+
+def _contact_sheet(parser: Parser, about: str) -> None:
+    parser.add_argument("--contact-sheet", type=Path, metavar="FILE.png", help=about)
 
 
 def _codec(verbs: Verbs[Parser]) -> None:

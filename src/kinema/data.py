@@ -35,14 +35,14 @@ class Event:
     """Something that happens at a moment, with the indices of the bodies that take part (-1 is the scenery)."""
 
     time_s: float
-    kind: str  # contact, launch, hidden, reappears, leaves_view, rests …
+    kind: str  # contact, launch, hidden, reappears, shatters, topples, splash …; docs/worlds.md lists all
     bodies: tuple[int, ...] = ()
-    value: float = 0.0  # impulse in N·s for contacts, else 0
+    value: float = 0.0  # impulse in N·s for contacts, speed in m/s for splashes, pieces for shatters, else 0
 
 
 @dataclass(frozen=True)
 class BodyInfo:
-    """What a body is; ``half_size_m`` holds radius / half extents / (radius, half height, 0)."""
+    """What a body is; ``half_size_m`` holds half its extents along its own axes."""
 
     shape: str
     color: str
@@ -50,6 +50,7 @@ class BodyInfo:
     size: str
     half_size_m: tuple[float, float, float]
     mass_kg: float
+    part_of: int = -1  # index of the broken body that this is a piece of; -1 for whole bodies
 
 
 @dataclass(frozen=True)
@@ -62,17 +63,31 @@ class CameraInfo:
 
 
 @dataclass(frozen=True)
+class WaterState:
+    """Water in a rectangular basin: the height of its surface above the floor on a grid, at every frame."""
+
+    x_m: tuple[float, float]  # the basin's extent
+    y_m: tuple[float, float]
+    level_m: float  # of the water at rest; the basin's floor is at 0
+    height_TXY: NDArray[np.float32]  # metres; grid points include the edges
+
+
+@dataclass(frozen=True)
 class WorldState:
     """The exact truth beside the pixels. Units are SI; orientations are unit quaternions (w, x, y, z)."""
 
     bodies: tuple[BodyInfo, ...]
-    camera: CameraInfo
+    camera: CameraInfo  # at the first frame
+    camera_eye_T3: NDArray[np.float64]
+    camera_target_T3: NDArray[np.float64]
     position_TB3: NDArray[np.float64]
     orientation_TB4: NDArray[np.float64]
     velocity_TB3: NDArray[np.float64]
     angular_velocity_TB3: NDArray[np.float64]
     visible_TB: NDArray[np.float64]  # share of the frame's pixels that show each body
+    shown_TB: NDArray[np.bool_]  # whether the body exists: pieces do only after the break, the whole only before
     events: tuple[Event, ...]
+    water: WaterState | None = None
     facts: dict[str, Any] = field(default_factory=dict)  # family-specific truth, for example the floor's colour
 
 

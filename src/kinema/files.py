@@ -43,6 +43,16 @@ def whole_file(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+def whole_text(path: Path, text: str) -> None:
+    """Writes a text file that appears whole or not at all.
+
+    Raises:
+        KinemaError: the disk is full or not writable.
+    """
+    with whole_file(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
 def flush(path: Path) -> None:
     """Waits until a file's or a folder's content is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -138,7 +138,7 @@ def test_captions_name_every_body_and_beats_lie_in_the_clip(family: str) -> None
 def test_hidden_beats_are_true_pixel_by_pixel() -> None:
     hidden = 0
     for seed in range(12):
-        clip, ids_THW = make_clip_with_ids("occlude", seed, WorldsConfig())
+        clip, ids_THW = make_world("occlude", seed, WorldsConfig())
         assert clip.state is not None
         for event in clip.state.events:
             if event.kind == "hidden":

@@ -8,11 +8,9 @@ a clip comes back from its family, seed and version.
 from __future__ import annotations
 
 import hashlib
-import io
 import itertools
 import json
 import logging
-import math
 import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -25,14 +23,15 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from kinema.clips.shards import MANIFEST, Sample, is_whole, open_manifest, plan_shards, sample_key, write_tar
 from kinema.codec.autoencoder import VideoAutoencoder, load_codec
 from kinema.config import Config, WorldsConfig, save
 from kinema.data import Beat, Caption, Clip, Source
 from kinema.errors import InputError
-from kinema.files import whole_file
-from kinema.train.checkpoint import write_whole
+from kinema.files import whole_text
 from kinema.train.clips import render_clips
 from kinema.train.codec import to_pixels
+from kinema.worlds.make import VERSION
 
 logger = logging.getLogger(__name__)
 
@@ -85,25 +84,17 @@ def cache_latents(
     Raises:
         InputError: ``out`` holds latents of other worlds or of another codec.
     """
-    made_from = {"worlds": json.loads(json.dumps(asdict(worlds))), "codec": _fingerprint(codec)}
-    made_from["shard_clips"] = shard_clips
-    manifest = _open_manifest(out, made_from)
-    shards: dict[str, dict[str, Any]] = manifest["shards"]
-    seeds = range(worlds.first_seed, worlds.first_seed + worlds.clips)
-    plan = {
-        f"latents-{i:05d}.tar": seeds[i * shard_clips :][:shard_clips]
-        for i in range(math.ceil(worlds.clips / shard_clips))
-    }
-    missing = {name: part for name, part in plan.items() if name not in shards or not (out / name).exists()}
-    clips = render_clips(worlds, [seed for part in missing.values() for seed in part], workers)
-    done = worlds.clips - sum(map(len, missing.values()))
-    for name, part in missing.items():
-        with whole_file(out / name) as path:
-            _write_shard(path, _encoded(codec, itertools.islice(clips, len(part)), bf16))
-            checksum = _sha256(path)
-        shards[name] = {"clips": len(part), "sha256": checksum}
-        write_whole(out / "manifest.json", json.dumps(manifest, indent=2) + "\n")
-        done += len(part)
+    made_from = {"worlds": asdict(worlds), "codec": _fingerprint(codec), "version": VERSION, "shard_clips": shard_clips}
+    manifest = open_manifest(out, made_from)
+    plans = plan_shards(worlds, shard_clips)
+    missing = [plan for plan in plans if plan.name not in manifest["shards"] or not (out / plan.name).exists()]
+    clips = render_clips(worlds, [seed for plan in missing for seed in plan.seeds], workers)
+    done = worlds.clips - sum(len(plan.seeds) for plan in missing)
+    for plan in missing:
+        encoded = _encoded(codec, itertools.islice(clips, len(plan.seeds)), bf16)
+        manifest["shards"][plan.name] = write_tar(out / plan.name, (_sample(*pair) for pair in encoded))
+        whole_text(out / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+        done += len(plan.seeds)
         logger.info("latents of %d of %d clips are cached", done, worlds.clips)
         if on_progress is not None:
             on_progress(done, worlds.clips)
@@ -115,16 +106,16 @@ def load_latents(folder: Path) -> LatentDataset:
     Raises:
         InputError: no cache here, an incomplete one, or a damaged shard (named).
     """
-    path = folder / "manifest.json"
+    path = folder / MANIFEST
     if not path.exists():
-        raise InputError(f"no latents in {folder}: the manifest.json of a latent cache is missing")
+        raise InputError(f"no latents in {folder}: the {MANIFEST} of a latent cache is missing")
     manifest = json.loads(path.read_text())
     expected, found = manifest["made_from"]["worlds"]["clips"], sum(s["clips"] for s in manifest["shards"].values())
     if found != expected:
         raise InputError(f"{folder} holds {found} of {expected} clips: repeat the command that makes the latents")
     dataset = LatentDataset([], [], [], [])
     for name, shard in sorted(manifest["shards"].items()):
-        if not (folder / name).exists() or _sha256(folder / name) != shard["sha256"]:
+        if not is_whole(folder / name, shard["sha256"]):
             raise InputError(f"{folder / name} is missing or damaged: delete it and make the latents again")
         for latents_CTHW, facts in _read_shard(folder / name):
             dataset.latents_CTHW.append(latents_CTHW)
@@ -139,18 +130,6 @@ def caption_from(tree: dict[str, Any]) -> Caption:
     return Caption(tree["summary"], tree["short"], tuple(Beat(**beat) for beat in tree["beats"]))
 
 
-def _open_manifest(out: Path, made_from: dict[str, Any]) -> dict[str, Any]:
-    path = out / "manifest.json"
-    if not path.exists():
-        out.mkdir(parents=True, exist_ok=True)
-        return {"made_from": made_from, "shards": {}}
-    manifest: dict[str, Any] = json.loads(path.read_text())
-    for key, value in made_from.items():
-        if manifest["made_from"].get(key) != value:
-            raise InputError(f"{out} holds latents made with another {key}: choose another folder, or delete this one")
-    return manifest
-
-
 @torch.no_grad()
 def _encoded(codec: VideoAutoencoder, clips: Iterator[Clip], bf16: bool) -> Iterator[tuple[Clip, Tensor]]:
     device = next(codec.parameters()).device
@@ -161,19 +140,13 @@ def _encoded(codec: VideoAutoencoder, clips: Iterator[Clip], bf16: bool) -> Iter
         yield from zip(batch, latents_BCTHW, strict=True)
 
 
-def _write_shard(path: Path, encoded: Iterator[tuple[Clip, Tensor]]) -> None:
-    with tarfile.open(path, "w") as tar:
-        for clip, latents_CTHW in encoded:
-            key = f"{clip.source.family}-{clip.source.seed:08d}"
-            facts = {"caption": asdict(clip.caption), "fps": clip.fps, "source": asdict(clip.source)}
-            _add(tar, f"{key}.json", json.dumps(facts).encode())
-            _add(tar, f"{key}.latent.safetensors", save_tensors({"latents": latents_CTHW.contiguous()}))
-
-
-def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
-    info = tarfile.TarInfo(name)  # no times and owners: the same clips give the same bytes
-    info.size = len(content)
-    tar.addfile(info, io.BytesIO(content))
+def _sample(clip: Clip, latents_CTHW: Tensor) -> Sample:
+    facts = {"caption": asdict(clip.caption), "fps": clip.fps, "source": asdict(clip.source)}
+    return {
+        "__key__": sample_key(clip),
+        "json": json.dumps(facts).encode(),
+        "latent.safetensors": save_tensors({"latents": latents_CTHW.contiguous()}),
+    }
 
 
 def _read_shard(path: Path) -> Iterator[tuple[Tensor, dict[str, Any]]]:
@@ -192,8 +165,3 @@ def _fingerprint(codec: VideoAutoencoder) -> str:
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -17,9 +17,12 @@ SHAPE_WORDS = {
     "sphere": ("ball", "ball", "sphere"),
     "cube": ("cube", "cube", "box"),
     "cylinder": ("cylinder", "cylinder", "can"),
+    "cone": ("cone",),
+    "capsule": ("capsule", "pill"),
+    "slab": ("slab", "block", "brick"),
 }
 SIZE_WORDS = {"small": ("small", "little"), "medium": ("medium-sized",), "large": ("large", "big")}
-MATERIAL_WORDS = {"rubber": ("rubber", "matte"), "metal": ("metal", "shiny", "steel")}
+MATERIAL_WORDS = {"rubber": ("rubber", "matte"), "metal": ("metal", "shiny", "steel"), "matte": ("matte",), "glass": ("glass",), "wood": ("wooden",)}
 FLOOR_WORDS = {
     "grey": ("grey", "gray"),
     "white": ("white",),
@@ -29,6 +32,7 @@ FLOOR_WORDS = {
 SKY_WORDS = {
     "pale blue": ("under a pale blue sky", "in daylight", "on a clear day"),
     "light grey": ("against a light grey backdrop", "in soft light", "in a bright studio"),
+    "dusk": ("at dusk", "at sunset"),
     "dim": ("in dim light", "against a dark backdrop", "at dusk"),
 }
 COUNT_WORDS = {1: "one", 2: "two", 3: "three"}

@@ -23,6 +23,15 @@ HALF_DEPTH_M = 1.5
 
 
 @dataclass(frozen=True)
+class Rod:
+    """A massless stiff rod from a body to a point about which it swings, around ``axis``."""
+
+    anchor_m: Vec3
+    axis: Vec3 = (0.0, 1.0, 0.0)
+    damping: float = 0.0  # N·m·s/rad
+
+
+@dataclass(frozen=True)
 class Body:
     """Something that moves: what it is, and its pose and velocity at time zero."""
 
@@ -31,17 +40,79 @@ class Body:
     orientation: Quat = UPRIGHT
     velocity_mps: Vec3 = (0.0, 0.0, 0.0)
     spin_radps: Vec3 = (0.0, 0.0, 0.0)
+    rod: Rod | None = None
+    vertices_m: tuple[Vec3, ...] = ()  # corners of a shard, in its own axes about its centre of mass
 
 
 @dataclass(frozen=True)
 class Prop:
-    """A box that never moves: a wall or a ramp."""
+    """A box that never moves: a wall, a ramp, a mirror."""
 
     name: str
-    color: str
+    color: str  # of palette.SCENERY
     half_size_m: Vec3
     position_m: Vec3
     orientation: Quat = UPRIGHT
+    pattern: str = "plain"
+    mirror: bool = False
+    solid: bool = True  # whether bodies touch it
+
+
+@dataclass(frozen=True)
+class Kick:
+    """A body gets a new velocity at a moment: long scenes keep happening."""
+
+    time_s: float
+    body: int
+    velocity_mps: Vec3
+    spin_radps: Vec3 = (0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Weld:
+    """Two pieces hold together until the force between them exceeds ``strength_n``; −1 is the ground."""
+
+    first: int
+    second: int
+    strength_n: float
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A whole body and the pieces that take its place when the first weld breaks; all are indices of bodies."""
+
+    whole: int
+    pieces: tuple[int, ...]
+    welds: tuple[Weld, ...]
+
+
+@dataclass(frozen=True)
+class Water:
+    """A basin of water on the floor."""
+
+    x_m: tuple[float, float]
+    y_m: tuple[float, float]
+    level_m: float
+    tint: str  # of palette.WATER
+    wall_color: str = "white"  # of palette.SCENERY
+
+
+@dataclass(frozen=True)
+class Paint:
+    """A wet body leaves a stroke where it touches the floor."""
+
+    body: int
+    color: str
+    width_m: float
+    length_m: float  # after which it is dry
+
+
+@dataclass(frozen=True)
+class CameraMove:
+    """How the camera moves: not at all, turning on the spot, or around its target; slowly to and fro in long clips."""
+
+    kind: str = "fixed"  # fixed, pan, orbit
+    rate_degps: float = 0.0  # positive turns the view to the right (pan) or carries the camera to the right (orbit)
 
 
 @dataclass(frozen=True)
@@ -54,8 +125,17 @@ class Scene:
     sky: str
     sun_direction: Vec3
     camera: CameraInfo
+    floor_pattern: str = "plain"
+    floor_accent: str = "white"
+    camera_move: CameraMove = CameraMove()
     floor_friction: float = 0.5
+    walled: bool = True  # whether the invisible walls stand
     props: tuple[Prop, ...] = ()
+    kicks: tuple[Kick, ...] = ()
+    broken: Broken | None = None
+    water: Water | None = None
+    paint: Paint | None = None
+    game: Any = None  # of the blocks family: a voxel game instead of rigid bodies
     facts: dict[str, Any] = field(default_factory=dict)
 
 
@@ -66,18 +146,27 @@ class Draw:
         family: name of the family, which has its own held-out list.
         rng: the clip's random numbers.
         held_out: whether the first body must be a held-out combination; otherwise none is.
+        duration_s: of the clip; long ones need more to happen.
     """
 
-    def __init__(self, family: str, rng: np.random.Generator, held_out: bool) -> None:
-        self.family, self.rng = family, rng
+    def __init__(self, family: str, rng: np.random.Generator, held_out: bool, duration_s: float = 2.75) -> None:
+        self.family, self.rng, self.duration_s = family, rng, duration_s
         self._held_out_first = held_out
         self._colors_left = list(palette.COLORS)
 
     def uniform(self, low: float, high: float) -> float:
         return float(self.rng.uniform(low, high))
 
+    def chance(self, probability: float) -> bool:
+        return bool(self.rng.random() < probability)
+
     def choice(self, options: tuple[str, ...] | list[str], weights: tuple[float, ...] | None = None) -> str:
         return str(options[int(self.rng.choice(len(options), p=weights))])
+
+    def weighted(self, weights: dict[str, float]) -> str:
+        """One of the keys, as often as its weight says."""
+        total = sum(weights.values())
+        return self.choice(list(weights), tuple(weight / total for weight in weights.values()))
 
     def sign(self) -> int:
         return 1 if self.rng.random() < 0.5 else -1
@@ -86,26 +175,27 @@ class Draw:
         """How many bodies: 1, 2, … with these probabilities."""
         return 1 + int(self.rng.choice(len(weights), p=weights))
 
-    def info(self, sizes: tuple[str, ...] = ("small", "medium", "large")) -> BodyInfo:
+    def info(
+        self,
+        sizes: tuple[str, ...] = ("small", "medium", "large"),
+        shapes: tuple[str, ...] = palette.SHAPES,
+        materials: tuple[str, ...] = tuple(palette.MATERIALS),
+    ) -> BodyInfo:
         """A body of a colour that the clip does not have yet."""
         held_out = palette.HELD_OUT[self.family]
         if self._held_out_first:
             self._held_out_first = False
             color, shape = held_out[int(self.rng.integers(len(held_out)))]
+            assert shape in shapes, "held-out combinations must be ones that the family draws"
         else:
             while True:
-                color, shape = self.choice(self._colors_left), self.choice(palette.SHAPES)
+                color = self.weighted({name: palette.COLOR_WEIGHT[name] for name in self._colors_left})
+                shape = self.choice(shapes)
                 if (color, shape) not in held_out:
                     break
         self._colors_left.remove(color)
-        size, material = self.choice(sizes), self.choice(tuple(palette.MATERIALS))
-        half = palette.SIZES[size] * self.uniform(0.95, 1.05)
-        extent, volume = {
-            "sphere": ((half, half, half), 4 / 3 * math.pi * half**3),
-            "cube": ((0.85 * half,) * 3, 8 * (0.85 * half) ** 3),
-            "cylinder": ((0.78 * half, 0.78 * half, half), 2 * math.pi * 0.78**2 * half**3),
-        }[shape]
-        return BodyInfo(shape, color, material, size, extent, volume * palette.MATERIALS[material].density)
+        material = self.weighted({name: palette.MATERIAL_WEIGHT[name] for name in materials})
+        return body_info(shape, color, material, self.choice(sizes), self.uniform(0.95, 1.05))
 
     def places(self, infos: list[BodyInfo], low: float, high: float) -> list[float]:
         """One x for each body in [low, high], at least a little apart, in random order of bodies."""
@@ -121,31 +211,54 @@ class Draw:
         return places
 
     def scene(self, bodies: list[Body], **kwargs: Any) -> Scene:
-        """Adds floor, sky, sun and camera to the bodies."""
-        azimuth, elevation = self.uniform(-2.6, -0.55), self.uniform(0.75, 1.15)
+        """Adds floor, sky, sun and camera to the bodies; ``kwargs`` are fields of the scene that the family decides."""
+        sky = self.weighted(palette.SKY_WEIGHT)
+        azimuth, elevation = self.uniform(-2.6, -0.55), self.uniform(*palette.SKIES[sky].sun_elevation_rad)
         sun = (
             math.cos(elevation) * math.cos(azimuth),
             math.cos(elevation) * math.sin(azimuth),
             math.sin(elevation),
         )
-        camera = CameraInfo((self.uniform(-0.6, 0.6), -8.2, self.uniform(1.5, 2.3)), (0.0, 0.0, 1.15), 25.0)
-        return Scene(
-            self.family,
-            tuple(bodies),
-            self.choice(tuple(palette.FLOORS), (0.4, 0.2, 0.2, 0.2)),
-            self.choice(tuple(palette.SKIES), (0.4, 0.4, 0.2)),
-            sun,
-            camera,
-            **kwargs,
-        )
+        floor = self.weighted({"grey": 0.4, "white": 0.2, "dark": 0.2, "beige": 0.2})
+        drawn: dict[str, Any] = {
+            "floor": floor,
+            "floor_pattern": self.weighted(palette.FLOOR_PATTERNS),
+            "floor_accent": self.choice([name for name in palette.FLOORS if name != floor]),
+            "sky": sky,
+            "sun_direction": sun,
+            "camera": CameraInfo((self.uniform(-0.6, 0.6), -8.2, self.uniform(1.5, 2.3)), (0.0, 0.0, 1.15), 25.0),
+            "camera_move": self._camera_move(),
+        }
+        return Scene(family=self.family, bodies=tuple(bodies), **(drawn | kwargs))
 
     def prop_color(self) -> str:
         return self.choice(tuple(palette.SCENERY))
 
+    def _camera_move(self) -> CameraMove:
+        kind = self.weighted({"fixed": 0.8, "pan": 0.1, "orbit": 0.1})
+        rate = self.sign() * self.uniform(1.2, 2.5) if kind == "pan" else self.sign() * self.uniform(4.0, 9.0)
+        return CameraMove(kind, 0.0 if kind == "fixed" else rate)
+
+
+def body_info(shape: str, color: str, material: str, size: str, scale: float = 1.0) -> BodyInfo:
+    """A body of a palette's size, times ``scale``, with the mass that its volume and material give it."""
+    half = palette.SIZES[size] * scale
+    extent, volume = {
+        "sphere": ((half, half, half), 4 / 3 * math.pi * half**3),
+        "cube": ((0.85 * half,) * 3, 8 * (0.85 * half) ** 3),
+        "cylinder": ((0.78 * half, 0.78 * half, half), 2 * math.pi * 0.78**2 * half**3),
+        "cone": ((0.9 * half, 0.9 * half, half), 2 / 3 * math.pi * 0.9**2 * half**3),
+        "capsule": ((0.6 * half, 0.6 * half, 1.1 * half), math.pi * (0.6 * half) ** 2 * (1.0 + 0.8) * half),
+        "slab": ((1.1 * half, 0.7 * half, 0.35 * half), 8 * 1.1 * 0.7 * 0.35 * half**3),
+    }[shape]
+    return BodyInfo(shape, color, material, size, extent, volume * palette.MATERIALS[material].density)
+
 
 def reach(info: BodyInfo) -> float:
     """Half of the widest horizontal extent of an upright body, whatever its yaw."""
-    return info.half_size_m[0] * (math.sqrt(2) if info.shape == "cube" else 1.0)
+    if info.shape in ("cube", "slab", "shard"):
+        return math.hypot(info.half_size_m[0], info.half_size_m[1])
+    return max(info.half_size_m[:2])
 
 
 def half_height(info: BodyInfo) -> float:

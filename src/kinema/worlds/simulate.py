@@ -1,106 +1,143 @@
-"""Rigid physics by MuJoCo: a scene becomes exact state and a list of events. Nothing is drawn here.
+"""Physics: a scene becomes exact motion. MuJoCo moves rigid bodies; effects add what it does not know. Nothing is drawn.
 
-Legend: T frames, B bodies. A bounce is a damped spring (MuJoCo's direct ``solref``): with natural frequency ω and
-damping ratio ζ a body leaves a contact with the share e = exp(−πζ / √(1 − ζ²)) of its speed, so ζ follows from the
-restitution.
+Legend: T frames, B bodies, X, Y grid points of a water surface.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from kinema.data import Event, WorldState
-from kinema.worlds import palette
-from kinema.worlds.scene import HALF_DEPTH_M, HALF_WIDTH_M, Body, Prop, Scene
+from kinema.data import Event, WaterState
+from kinema.worlds.mjcf import scene_xml
+from kinema.worlds.scene import Scene
 
-GRAVITY_MPS2 = 9.81
-CONTACT_FREQUENCY_RADPS = 180.0  # a contact lasts π / ω ≈ 17 ms
 STEP_S = 0.002
 STEPS_PER_LOOK = 3  # contacts are looked at every third step
 APART_S = 0.06  # two touches closer than this are one contact
 IMPACT_S = 0.03  # the impulse of a contact is summed over its first moments; later force is only weight
-RESTING_SPEED_MPS = 0.12
-_GEOM = {"sphere": "sphere", "cube": "box", "cylinder": "cylinder"}
 
 
 @dataclass(frozen=True)
 class Motion:
-    """Poses and velocities at every frame (world frame, SI) and the contacts on the way."""
+    """Poses and velocities at every frame (world frame, SI) and the events that physics itself knows."""
 
     position_TB3: NDArray[np.float64]
     orientation_TB4: NDArray[np.float64]
     velocity_TB3: NDArray[np.float64]
     angular_velocity_TB3: NDArray[np.float64]
-    contacts: tuple[Event, ...]
+    shown_TB: NDArray[np.bool_]  # whether the body exists at that frame
+    events: tuple[Event, ...]
+    water: WaterState | None = None
+
+
+class Effect(Protocol):
+    """What acts on bodies beside gravity and contacts: water, welds that break, kicks."""
+
+    def before_step(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
+        """Called before every step; may set ``xfrc_applied``, ``qvel`` or ``eq_active``."""
+
+    def at_frame(self, frame: int, model: mujoco.MjModel, data: mujoco.MjData) -> None:
+        """Called when a frame's poses are taken."""
+
+    def finish(self, motion: Motion) -> Motion:
+        """Adds what the effect knows: its events, the water's surface, which bodies exist when."""
 
 
 def simulate(scene: Scene, frames: int, fps: float) -> Motion:
     """Runs the scene for ``frames`` frames at ``fps``; frame 0 is the scene as drawn."""
     looks = max(1, math.ceil(1 / (fps * STEP_S * STEPS_PER_LOOK)))
     step_s = 1 / (fps * looks * STEPS_PER_LOOK)
-    model = mujoco.MjModel.from_xml_string(_xml(scene, step_s))
+    model = mujoco.MjModel.from_xml_string(scene_xml(scene, step_s))
     data = mujoco.MjData(model)
-    count = len(scene.bodies)
-    for index, body in enumerate(scene.bodies):
-        rotation = np.zeros(9)
-        mujoco.mju_quat2Mat(rotation, np.array(body.orientation))
-        data.qvel[6 * index : 6 * index + 3] = body.velocity_mps
-        data.qvel[6 * index + 3 : 6 * index + 6] = rotation.reshape(3, 3).T @ np.array(body.spin_radps)
-    pose_TB7 = np.zeros((frames, count, 7))
-    velocity_TB6 = np.zeros((frames, count, 6))
-    watch = _ContactWatch(model, count)
+    body_B = np.array([model.body(f"body{index}").id for index in range(len(scene.bodies))], dtype=np.int64)
+    _start(scene, model, data)
+    mujoco.mj_forward(model, data)
+    effects = _effects(scene)
+    watch = _ContactWatch(model, len(scene.bodies))
+    pose_TB7 = np.zeros((frames, len(body_B), 7))
+    velocity_TB6 = np.zeros((frames, len(body_B), 6))
     for frame in range(frames):
-        pose_TB7[frame] = data.qpos.reshape(count, 7)
-        velocity_TB6[frame] = data.qvel.reshape(count, 6)
+        mujoco.mj_kinematics(model, data)  # poses that belong to this instant's coordinates
+        mujoco.mj_comPos(model, data)
+        mujoco.mj_comVel(model, data)
+        pose_TB7[frame, :, :3], pose_TB7[frame, :, 3:] = data.xpos[body_B], data.xquat[body_B]
+        for index, body in enumerate(body_B):
+            mujoco.mj_objectVelocity(model, data, mujoco.mjtObj.mjOBJ_XBODY, body, velocity_TB6[frame, index], 0)
+        for effect in effects:
+            effect.at_frame(frame, model, data)
         if frame < frames - 1:
             for _ in range(looks):
-                mujoco.mj_step(model, data, STEPS_PER_LOOK)
+                for _ in range(STEPS_PER_LOOK if effects else 1):
+                    for effect in effects:
+                        effect.before_step(model, data)
+                    mujoco.mj_step(model, data, 1 if effects else STEPS_PER_LOOK)
                 if data.ncon:
                     watch.look(model, data, STEPS_PER_LOOK * step_s)
-    orientation_TB4 = pose_TB7[..., 3:] / np.linalg.norm(pose_TB7[..., 3:], axis=-1, keepdims=True)
-    return Motion(
+    motion = Motion(
         pose_TB7[..., :3],
-        orientation_TB4,
+        pose_TB7[..., 3:] / np.linalg.norm(pose_TB7[..., 3:], axis=-1, keepdims=True),
+        velocity_TB6[..., 3:],
         velocity_TB6[..., :3],
-        _rotate(orientation_TB4, velocity_TB6[..., 3:]),  # MuJoCo's free joints spin in the body's own frame
+        np.ones((frames, len(body_B)), dtype=np.bool_),
         watch.events(),
     )
+    for effect in effects:
+        motion = effect.finish(motion)
+    return motion
 
 
-def state_of(scene: Scene, motion: Motion, visible_TB: NDArray[np.float64], fps: float) -> WorldState:
-    """The truth of a clip: motion, what can be seen of it, and all events in order of time."""
-    events = [*motion.contacts, *_sight_events(visible_TB, fps), *_rest_events(motion, fps)]
-    events += [
-        Event(0.0, "launch", (index,))
-        for index, body in enumerate(scene.bodies)
-        if math.hypot(*body.velocity_mps) > RESTING_SPEED_MPS
-    ]
-    props = [
-        {
-            "name": p.name,
-            "color": p.color,
-            "position_m": p.position_m,
-            "half_size_m": p.half_size_m,
-            "orientation": p.orientation,
-        }
-        for p in scene.props
-    ]
-    return WorldState(
-        bodies=tuple(body.info for body in scene.bodies),
-        camera=scene.camera,
-        position_TB3=motion.position_TB3,
-        orientation_TB4=motion.orientation_TB4,
-        velocity_TB3=motion.velocity_TB3,
-        angular_velocity_TB3=motion.angular_velocity_TB3,
-        visible_TB=visible_TB,
-        events=tuple(sorted(events, key=lambda event: (event.time_s, event.kind, event.bodies))),
-        facts=scene.facts | {"floor": scene.floor, "sky": scene.sky, "props": props, "invisible_walls_m": HALF_WIDTH_M},
-    )
+def _effects(scene: Scene) -> list[Effect]:
+    return [_Kicks(scene)] if scene.kicks else []
+
+
+def _start(scene: Scene, model: mujoco.MjModel, data: mujoco.MjData) -> None:
+    """Velocities at time zero; bodies on rods start at rest or with their speed along the swing."""
+    for index, body in enumerate(scene.bodies):
+        _set_velocity(model, data, index, np.array(body.velocity_mps), np.array(body.spin_radps))
+
+
+def _set_velocity(
+    model: mujoco.MjModel, data: mujoco.MjData, index: int, velocity_3: NDArray[np.float64], spin_3: NDArray[np.float64]
+) -> None:
+    """Gives a body a velocity and spin in world axes; a body on a rod takes what its joint allows."""
+    body = model.body(f"body{index}").id
+    first = int(model.body_dofadr[body])
+    if model.body_dofnum[body] == 6:
+        data.qvel[first : first + 3] = velocity_3
+        rotation = np.zeros(9)
+        mujoco.mju_quat2Mat(rotation, data.qpos[model.jnt_qposadr[model.body_jntadr[body]] + 3 :][:4])
+        data.qvel[first + 3 : first + 6] = rotation.reshape(3, 3).T @ spin_3  # free joints spin in the body's own frame
+    else:
+        joint = int(model.body_jntadr[body])
+        mujoco.mj_kinematics(model, data)
+        arm_3 = data.xpos[body] - data.xanchor[joint]
+        data.qvel[first] = np.cross(data.xaxis[joint], arm_3) @ velocity_3 / max(float(arm_3 @ arm_3), 1e-9)
+
+
+class _Kicks:
+    """Gives bodies new velocities at their moments."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._left = sorted(scene.kicks, key=lambda kick: kick.time_s)
+        self._done: list[Event] = []
+
+    def before_step(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
+        while self._left and data.time >= self._left[0].time_s:
+            kick = self._left.pop(0)
+            _set_velocity(model, data, kick.body, np.array(kick.velocity_mps), np.array(kick.spin_radps))
+            self._done.append(Event(float(data.time), "launch", (kick.body,)))
+
+    def at_frame(self, frame: int, model: mujoco.MjModel, data: mujoco.MjData) -> None:
+        pass
+
+    def finish(self, motion: Motion) -> Motion:
+        return replace(motion, events=(*motion.events, *self._done))
 
 
 class _ContactWatch:
@@ -133,85 +170,3 @@ class _ContactWatch:
 
     def events(self) -> tuple[Event, ...]:
         return tuple(self._events)
-
-
-def _sight_events(visible_TB: NDArray[np.float64], fps: float) -> list[Event]:
-    events = []
-    for body in range(visible_TB.shape[1]):
-        seen_T = visible_TB[:, body] > 0.08 * visible_TB[:, body].max(initial=1e-9)
-        for frame in range(1, len(seen_T)):
-            if seen_T[frame] != seen_T[frame - 1]:
-                events.append(Event(frame / fps, "reappears" if seen_T[frame] else "hidden", (body,)))
-    return events
-
-
-def _rest_events(motion: Motion, fps: float) -> list[Event]:
-    """A body comes to rest when it is slow from some moment to the end, and was not slow before."""
-    speed_TB = np.linalg.norm(motion.velocity_TB3, axis=-1)
-    events = []
-    for body in range(speed_TB.shape[1]):
-        moving = np.flatnonzero(speed_TB[:, body] > RESTING_SPEED_MPS)
-        if len(moving) and moving[-1] < len(speed_TB) - 2:
-            events.append(Event(float(moving[-1] + 1) / fps, "rests", (body,)))
-    return events
-
-
-def _rotate(quaternion_TB4: NDArray[np.float64], vector_TB3: NDArray[np.float64]) -> NDArray[np.float64]:
-    real, imaginary = quaternion_TB4[..., :1], quaternion_TB4[..., 1:]
-    twice = 2 * np.cross(imaginary, vector_TB3)
-    rotated: NDArray[np.float64] = vector_TB3 + real * twice + np.cross(imaginary, twice)
-    return rotated
-
-
-def _xml(scene: Scene, step_s: float) -> str:
-    """The scene as MJCF. Contacts are explicit pairs, so that each has its own bounciness and friction."""
-    bodies = "".join(_body_xml(index, body) for index, body in enumerate(scene.bodies))
-    statics = '<geom name="floor" type="plane" size="0 0 1"/>' + "".join(_prop_xml(prop) for prop in scene.props)
-    for side, (x, y) in enumerate(((1, 0), (-1, 0), (0, 1), (0, -1))):
-        place = f"{x * HALF_WIDTH_M} {y * HALF_DEPTH_M} 0"
-        statics += f'<geom name="side{side}" type="plane" size="0 0 1" pos="{place}" zaxis="{-x} {-y} 0"/>'
-    grounds = {"floor": 1.0} | {prop.name: 1.0 for prop in scene.props} | {f"side{side}": 0.5 for side in range(4)}
-    pairs = ""
-    for index, body in enumerate(scene.bodies):
-        own = palette.MATERIALS[body.info.material].restitution
-        for name, bounce in grounds.items():
-            pairs += _pair_xml(f"body{index}", name, own * bounce, scene.floor_friction, body)
-        for other in range(index + 1, len(scene.bodies)):
-            theirs = palette.MATERIALS[scene.bodies[other].info.material].restitution
-            pairs += _pair_xml(f"body{index}", f"body{other}", max(own, theirs), 0.2, body)
-    return f"""<mujoco><option timestep="{step_s!r}" gravity="0 0 {-GRAVITY_MPS2}" integrator="implicitfast"/>
-<default><geom contype="0" conaffinity="0"/></default>
-<worldbody>{bodies}{statics}</worldbody><contact>{pairs}</contact></mujoco>"""
-
-
-def _numbers(values: tuple[float, ...]) -> str:
-    return " ".join(repr(float(value)) for value in values)
-
-
-def _body_xml(index: int, body: Body) -> str:
-    half = body.info.half_size_m
-    size = {"sphere": half[:1], "cube": half, "cylinder": (half[0], half[2])}[body.info.shape]
-    return (
-        f'<body pos="{_numbers(body.position_m)}" quat="{_numbers(body.orientation)}"><freejoint/>'
-        f'<geom name="body{index}" type="{_GEOM[body.info.shape]}" size="{_numbers(size)}" '
-        f'mass="{body.info.mass_kg!r}"/></body>'
-    )
-
-
-def _prop_xml(prop: Prop) -> str:
-    return (
-        f'<geom name="{prop.name}" type="box" size="{_numbers(prop.half_size_m)}" pos="{_numbers(prop.position_m)}" '
-        f'quat="{_numbers(prop.orientation)}"/>'
-    )
-
-
-def _pair_xml(first: str, second: str, restitution: float, friction: float, body: Body) -> str:
-    log_e = math.log(max(restitution, 0.01))
-    damping_ratio = -log_e / math.hypot(math.pi, log_e)
-    stiffness, damping = CONTACT_FREQUENCY_RADPS**2, 2 * damping_ratio * CONTACT_FREQUENCY_RADPS
-    rolls = body.info.shape == "sphere"
-    sliding = max(friction, 0.4) if rolls else friction  # a ball grips and rolls where a cube would slide
-    return (
-        f'<pair geom1="{first}" geom2="{second}" condim="{6 if rolls else 3}" solref="{-stiffness} {-damping}" '
-        f'solimp="0.98 0.98 0.001" friction="{sliding} {sliding} 0.003 0.002 0.002"/>'
-    )

@@ -1,0 +1,61 @@
+"""Work on all cores: a function over many seeds, its results in order. Imports no torch, so that workers start fast."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+from kinema.config import WorldsConfig
+from kinema.errors import KinemaError
+
+R = TypeVar("R")
+
+SEEDS_PER_TASK = 4
+TASKS_AHEAD = 8  # a worker; bounds the memory that results may take when the consumer is slower
+
+
+def ordered_map(
+    function: Callable[[WorldsConfig, Sequence[int]], list[R]],
+    worlds: WorldsConfig,
+    seeds: Sequence[int],
+    workers: int | None = None,
+) -> Iterator[R]:
+    """Applies a function to groups of seeds in worker processes, ahead of the consumer.
+
+    Args:
+        function: a module's own function that makes one result a seed.
+        worlds: its first argument.
+        seeds: in the order of the results.
+        workers: processes; all cores if None.
+
+    Raises:
+        KinemaError: a worker was killed, most likely for want of memory.
+    """
+    workers = workers or os.cpu_count() or 1
+    tasks = [tuple(seeds[start : start + SEEDS_PER_TASK]) for start in range(0, len(seeds), SEEDS_PER_TASK)]
+    ahead: deque[Future[list[R]]] = deque()
+    # Spawned, not forked: a fork of a process whose OpenMP threads have run may hang.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max(min(workers, len(tasks)), 1), context, _one_thread) as pool:
+        try:
+            for task in tasks:
+                ahead.append(pool.submit(function, worlds, task))
+                if len(ahead) >= TASKS_AHEAD * workers:
+                    yield from ahead.popleft().result()
+            while ahead:
+                yield from ahead.popleft().result()
+        except BrokenProcessPool as error:
+            raise KinemaError("a worker process was killed: repeat the command with fewer --workers") from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _one_thread() -> None:
+    import numba
+
+    numba.set_num_threads(1)  # the workers already fill the cores
