@@ -1,0 +1,46 @@
+"""Starting from weights that have already learnt something."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from kinema.captions.tokenizer import CaptionTokenizer
+from kinema.errors import InputError
+from kinema.model.transformer import TextToVideo
+
+EMBEDDING = "text_encoder.embedding.weight"
+
+
+@torch.no_grad()
+def start_from(model: TextToVideo, tokenizer: CaptionTokenizer, folder: Path) -> int:
+    """Gives a model the weights of exported ones; the two may have different tokenizers.
+
+    The embedding of a token that both tokenizers have is taken over; the others stay as they are. Everything else
+    must fit exactly.
+
+    Args:
+        model: receives the weights.
+        tokenizer: of the model.
+        folder: ``model.safetensors`` and ``tokenizer.json``.
+
+    Returns:
+        The number of tokens that were taken over.
+
+    Raises:
+        InputError: the weights are of another architecture.
+    """
+    state = load_file(folder / "model.safetensors")
+    old, new = CaptionTokenizer.load(folder / "tokenizer.json").ids(), tokenizer.ids()
+    shared = sorted(old.keys() & new.keys())
+    embedding_VC = model.text_encoder.embedding.weight.clone()
+    if state[EMBEDDING].shape[1:] == embedding_VC.shape[1:]:
+        embedding_VC[[new[token] for token in shared]] = state[EMBEDDING][[old[token] for token in shared]].float()
+        state[EMBEDDING] = embedding_VC
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise InputError(f"the weights in {folder} are of another size: choose others for --init, or none") from error
+    return len(shared)
