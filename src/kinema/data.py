@@ -73,6 +73,16 @@ class WaterState:
 
 
 @dataclass(frozen=True)
+class PaintState:
+    """A stroke of paint on the floor: when each cell of a rectangle was painted."""
+
+    x_m: tuple[float, float]  # the rectangle's extent; cells are equal and begin at its edges
+    y_m: tuple[float, float]
+    color: str
+    time_XY: NDArray[np.float32]  # seconds; inf where there is never any
+
+
+@dataclass(frozen=True)
 class WorldState:
     """The exact truth beside the pixels. Units are SI; orientations are unit quaternions (w, x, y, z)."""
 
@@ -88,6 +98,7 @@ class WorldState:
     shown_TB: NDArray[np.bool_]  # whether the body exists: pieces do only after the break, the whole only before
     events: tuple[Event, ...]
     water: WaterState | None = None
+    paint: PaintState | None = None
     facts: dict[str, Any] = field(default_factory=dict)  # family-specific truth, for example the floor's colour
 
 

@@ -60,14 +60,27 @@ def make_world(family: str, seed: int, worlds: WorldsConfig, depth: bool = False
     scene = replace(scene, camera=camera.fit(scene.camera, worlds.height, worlds.width))
     motion = simulate(scene, worlds.frames, worlds.fps)
     eye_T3, target_T3 = camera.path(scene.camera, scene.camera_move, worlds.frames, worlds.fps)
-    pixels_THW3, ids_THW, visible_TS = tracer.render(
-        look_of(scene), *poses(scene, motion), worlds.height, worlds.width, worlds.samples_per_pixel
+    position_TA3, orientation_TA4, shown_TA = poses(scene, motion)
+    image = tracer.render(
+        look_of(scene, motion, eye_T3, target_T3, worlds.fps),
+        position_TA3,
+        orientation_TA4,
+        worlds.height,
+        worlds.width,
+        worlds.samples_per_pixel,
+        shown_TB=shown_TA,
+        depth=depth,
     )
     bodies = len(scene.bodies)
-    state = state_of(scene, motion, visible_TS[:, :bodies], eye_T3, target_T3, worlds.fps)
-    caption = narrate(family, state, worlds.fps, rng)
-    ids_THW[ids_THW >= bodies] = -1  # props are scenery
-    return World(Clip(pixels_THW3, worlds.fps, caption, Source(family, seed, VERSION), state), ids_THW, None)
+    aspect = worlds.width / worlds.height
+    state = state_of(scene, motion, image.visible_TB[:, :bodies], eye_T3, target_T3, worlds.fps, aspect)
+    caption = narrate(family, state, worlds.fps, rng, "held-out" if seed >= HELD_OUT_SEED else "training")
+    image.ids_THW[image.ids_THW >= bodies] = -1  # props are scenery
+    return World(
+        Clip(image.pixels_THW3, worlds.fps, caption, Source(family, seed, VERSION), state),
+        image.ids_THW,
+        image.depth_THW,
+    )
 
 
 def family_of(index: int, worlds: WorldsConfig) -> str:

@@ -8,11 +8,17 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from kinema.worlds import palette
 from kinema.worlds.scene import HALF_DEPTH_M, HALF_WIDTH_M, Body, Prop, Scene, Vec3
 
 GRAVITY_MPS2 = 9.81
 CONTACT_FREQUENCY_RADPS = 180.0  # a contact lasts π / ω ≈ 17 ms
+BODY_FRICTION = 0.3  # between two bodies of friction 1
+BALL_FRICTION = 0.06  # between two balls, as in billiards
+ROLLING_GRIP = 0.4  # at least; a ball grips and rolls where a cube would slide
+SIDE_FRICTION = 0.01  # of the invisible walls, so that balls do not climb them
 _CONE_SIDES = 16
 
 
@@ -22,6 +28,7 @@ def scene_xml(scene: Scene, step_s: float) -> str:
     bodies = "".join(_body_xml(index, body) for index, body in enumerate(scene.bodies))
     solid = [prop for prop in scene.props if prop.solid]
     statics = '<geom name="floor" type="plane" size="0 0 1"/>' + "".join(_prop_xml(prop) for prop in solid)
+    springs = {prop.name: prop.restitution for prop in solid}
     grounds = {"floor": 1.0} | {prop.name: 1.0 for prop in solid}
     if scene.walled:
         for side, (x, y) in enumerate(((1, 0), (-1, 0), (0, 1), (0, -1))):
@@ -29,16 +36,19 @@ def scene_xml(scene: Scene, step_s: float) -> str:
             statics += f'<geom name="side{side}" type="plane" size="0 0 1" pos="{place}" zaxis="{-x} {-y} 0"/>'
         grounds |= {f"side{side}": 0.5 for side in range(4)}
     pairs = ""
-    for index, body in enumerate(scene.bodies):
+    lasting = [(index, body) for index, body in enumerate(scene.bodies) if body.info.shape != "shard"]
+    for at, (index, body) in enumerate(lasting):
         own = palette.MATERIALS[body.info.material]
         for name, bounce in grounds.items():
-            friction = scene.floor_friction * own.friction
-            pairs += _pair_xml(f"body{index}", name, own.restitution * bounce, friction, body)
-        for other in range(index + 1, len(scene.bodies)):
-            theirs = palette.MATERIALS[scene.bodies[other].info.material]
-            pairs += _pair_xml(f"body{index}", f"body{other}", max(own.restitution, theirs.restitution), 0.2, body)
-    return f"""<mujoco><option timestep="{step_s!r}" gravity="0 0 {-GRAVITY_MPS2}" integrator="implicitfast"/>
-<default><geom contype="0" conaffinity="0"/></default><asset>{meshes}</asset>
+            rolls, side = body.info.shape == "sphere", name.startswith("side")
+            friction = max(scene.floor_friction * own.friction, ROLLING_GRIP if rolls else 0.0)
+            spring = springs.get(name)
+            restitution = own.restitution * bounce if spring is None else spring
+            pairs += _pair_xml(f"body{index}", name, restitution, SIDE_FRICTION if side else friction, rolls)
+        for other, _ in lasting[at + 1 :]:
+            pairs += _bodies_pair_xml(scene, index, other)
+    return f"""<mujoco><option timestep="{step_s!r}" gravity="0 0 {-GRAVITY_MPS2}" integrator="implicitfast" cone="elliptic" impratio="10" iterations="12"/>
+<default><geom contype="0" conaffinity="1"/></default><asset>{meshes}</asset>
 <worldbody>{bodies}{statics}</worldbody><contact>{pairs}</contact></mujoco>"""
 
 
@@ -71,10 +81,11 @@ def _body_xml(index: int, body: Body) -> str:
         "shard": f'type="mesh" mesh="mesh{index}"',
     }[body.info.shape]
     joint = "<freejoint/>"
-    if body.rod is not None:  # the body's axes are the world's at the start only if it starts upright
-        assert body.orientation == (1.0, 0.0, 0.0, 0.0), "a body on a rod starts upright"
-        anchor = tuple(a - p for a, p in zip(body.rod.anchor_m, body.position_m, strict=True))
-        joint = f'<joint type="hinge" pos="{_numbers(anchor)}" axis="{_numbers(body.rod.axis)}" damping="{body.rod.damping!r}"/>'
+    if body.rod is not None:
+        back = (body.orientation[0], *(-part for part in body.orientation[1:]))  # from the world's axes to the body's
+        anchor = _turned(back, tuple(a - p for a, p in zip(body.rod.anchor_m, body.position_m, strict=True)))
+        axis, damping = _turned(back, body.rod.axis), body.rod.damping
+        joint = f'<joint type="hinge" pos="{_numbers(anchor)}" axis="{_numbers(axis)}" damping="{damping!r}"/>'
     return (
         f'<body name="body{index}" pos="{_numbers(body.position_m)}" quat="{_numbers(body.orientation)}">{joint}'
         f'<geom name="body{index}" {form} mass="{body.info.mass_kg!r}"/></body>'
@@ -88,13 +99,27 @@ def _prop_xml(prop: Prop) -> str:
     )
 
 
-def _pair_xml(first: str, second: str, restitution: float, friction: float, body: Body) -> str:
+def _bodies_pair_xml(scene: Scene, first: int, second: int) -> str:
+    infos = scene.bodies[first].info, scene.bodies[second].info
+    one, two = (palette.MATERIALS[info.material] for info in infos)
+    restitution = max(one.restitution, two.restitution) if scene.body_restitution is None else scene.body_restitution
+    balls = infos[0].shape == infos[1].shape == "sphere"
+    friction = BALL_FRICTION if balls else BODY_FRICTION * math.sqrt(one.friction * two.friction)
+    return _pair_xml(f"body{first}", f"body{second}", restitution, friction)
+
+
+def _pair_xml(first: str, second: str, restitution: float, friction: float, rolls: bool = False) -> str:
     log_e = math.log(max(restitution, 0.01))
     damping_ratio = -log_e / math.hypot(math.pi, log_e)
     stiffness, damping = CONTACT_FREQUENCY_RADPS**2, 2 * damping_ratio * CONTACT_FREQUENCY_RADPS
-    rolls = body.info.shape == "sphere"
-    sliding = max(friction, 0.4) if rolls else friction  # a ball grips and rolls where a cube would slide
     return (
         f'<pair geom1="{first}" geom2="{second}" condim="{6 if rolls else 3}" solref="{-stiffness} {-damping}" '
-        f'solimp="0.98 0.98 0.001" friction="{sliding} {sliding} 0.003 0.002 0.002"/>'
+        f'solimp="0.98 0.98 0.001" friction="{friction} {friction} 0.003 0.002 0.002"/>'
     )
+
+
+def _turned(rotation: tuple[float, ...], vector: tuple[float, ...]) -> tuple[float, ...]:
+    """A vector turned by a unit quaternion: v + 2 u × (u × v + w v), with u its imaginary part."""
+    w, *imaginary = rotation
+    inner = np.cross(imaginary, vector) + w * np.array(vector)
+    return tuple(np.array(vector) + 2 * np.cross(imaginary, inner))

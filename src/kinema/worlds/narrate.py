@@ -1,7 +1,9 @@
 """Words for a clip, derived from its exact state: a long summary, a short prompt, and timed beats.
 
-A small grammar: every phrase has several wordings, every attribute can be said or left out, and what is said is read
-off the state (who moves where, what touches what, what bounces), never off the intentions of the family.
+deeds.py and crowd.py read off the state what happens; cast.py, setting.py and tell.py word it with the lists of
+words.py and phrases.py. What is said never depends on what a family meant to show, so captions are true by their
+making. Summaries are sentences with capitals and full stops; short prompts and beats are lower case without, as
+people type. (The tokenizer reads all text in lower case.)
 """
 
 from __future__ import annotations
@@ -10,303 +12,258 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kinema.data import Beat, BodyInfo, Caption, Event, WorldState
+from kinema.data import Beat, Caption, WorldState
+from kinema.worlds.cast import Cast, Voice
+from kinema.worlds.crowd import all_deeds
+from kinema.worlds.deeds import LEAST_S, Deed, Observer
+from kinema.worlds.setting import Setting
+from kinema.worlds.tell import Teller, Telling
+from kinema.worlds.words import agree, article, count_word, join, plural, sentence
 
-COLOR_WORDS = {"purple": ("purple", "violet"), "cyan": ("cyan", "turquoise"), "pink": ("pink", "magenta")}
-SHAPE_WORDS = {
-    "sphere": ("ball", "ball", "sphere"),
-    "cube": ("cube", "cube", "box"),
-    "cylinder": ("cylinder", "cylinder", "can"),
-    "cone": ("cone",),
-    "capsule": ("capsule", "pill"),
-    "slab": ("slab", "block", "brick"),
-}
-SIZE_WORDS = {"small": ("small", "little"), "medium": ("medium-sized",), "large": ("large", "big")}
-MATERIAL_WORDS = {"rubber": ("rubber", "matte"), "metal": ("metal", "shiny", "steel"), "matte": ("matte",), "glass": ("glass",), "wood": ("wooden",)}
-FLOOR_WORDS = {
-    "grey": ("grey", "gray"),
-    "white": ("white",),
-    "dark": ("dark", "black"),
-    "beige": ("beige", "sandy"),
-}
-SKY_WORDS = {
-    "pale blue": ("under a pale blue sky", "in daylight", "on a clear day"),
-    "light grey": ("against a light grey backdrop", "in soft light", "in a bright studio"),
-    "dusk": ("at dusk", "at sunset"),
-    "dim": ("in dim light", "against a dark backdrop", "at dusk"),
-}
-COUNT_WORDS = {1: "one", 2: "two", 3: "three"}
-HARD_KICK_MPS = 0.35  # a change of speed that is worth a word
+MOST_WORDS = 115  # of a summary
+BEATS = 8  # of a clip of a few seconds; longer clips have more
+MOST_BEATS = 20
+CONNECTED_S = 0.25  # what begins so much later may be told with "then"
 
 
 class Narrator:
     """Says what a clip shows. One narrator, one clip: a body keeps its noun from the first word to the last."""
 
-    def __init__(self, family: str, state: WorldState, fps: float, rng: np.random.Generator) -> None:
-        self.family, self.state, self.fps, self.rng = family, state, fps, rng
-        self.duration_s = len(state.position_TB3) / fps
-        self._color = [self.pick(COLOR_WORDS.get(body.color, (body.color,))) for body in state.bodies]
-        self._shape = [self.pick(SHAPE_WORDS[body.shape]) for body in state.bodies]
-
-    def pick(self, options: Sequence[str]) -> str:
-        return options[int(self.rng.integers(len(options)))]
-
-    def chance(self, probability: float) -> bool:
-        return bool(self.rng.random() < probability)
+    def __init__(self, family: str, state: WorldState, fps: float, rng: np.random.Generator, held_out: bool) -> None:
+        self.observer = Observer(family, state, fps)
+        self.voice = Voice(rng, held_out)
+        self.cast = Cast(self.observer, self.voice)
+        self.setting = Setting(self.observer, self.voice, self.cast)
+        self.deeds = all_deeds(self.observer) if self.observer.frames > 1 else []
 
     def caption(self) -> Caption:
-        return Caption(self._summary(), self._short(), self._beats())
+        return Caption(self.summary(), self.short(), self.beats())
 
-    # --- phrases --------------------------------------------------------------------------------------------
+    def _teller(self) -> Teller:
+        return Teller(self.observer, self.voice, self.cast, self.setting)
 
-    def _name(self, body: int, article: str = "the", *, size: bool = False, material: bool = False) -> str:
-        info = self.state.bodies[body]
-        words = [self._color[body], self._shape[body]]
-        if material:
-            words.insert(self.pick("01") == "1", self.pick(MATERIAL_WORDS[info.material]))
-        if size:
-            words.insert(0, self.pick(SIZE_WORDS[info.size]))
-        return f"{_article(words[0]) if article == 'a' else article} {' '.join(words)}"
+    # --- the long form ----------------------------------------------------------------------------------------
 
-    def _floor(self, article: str = "a") -> str:
-        noun = self.pick(("floor", "floor", "floor", "ground", "surface"))
-        word = self.pick(FLOOR_WORDS[str(self.state.facts["floor"])])
-        return f"{article} {word} {noun}"
+    def summary(self) -> str:
+        """Who is where in what light, what the camera does, and what happens in order."""
+        opening = self._opening()
+        camera = self.setting.camera() if self._camera_moves() or self.voice.chance(0.35) else ""
+        camera_first = self.voice.chance(0.4)
+        teller = self._teller()
+        teller.mentioned.update(self.observer.bodies)
+        teller.props_mentioned = True
+        story = teller.story(self.deeds, most=3 + min(len(self.observer.bodies), 4))
+        while True:
+            told = self._connected(story)
+            parts = [*opening, *([camera] if camera and camera_first else []), *told]
+            parts += [camera] if camera and not camera_first else []
+            text = " ".join(sentence(part) for part in parts)
+            if len(text.split()) <= MOST_WORDS or len(story) <= 1:
+                return text
+            story = [part for part in story if part is not min(story, key=lambda part: part.weight)]
 
-    def _side(self, body: int, frame: int = 0) -> str:
-        x = self.state.position_TB3[frame, body, 0]
-        if abs(x) < 0.5:
-            return self.pick(("in the middle", "in the centre"))
-        side = "right" if x > 0 else "left"
-        return self.pick((f"on the {side}", f"at the {side}"))
+    def _camera_moves(self) -> bool:
+        return self.observer.state.facts.get("camera_move", "fixed") != "fixed" and self.observer.frames > 1
 
-    def _prop(self, article: str = "a") -> str:
-        prop = self.state.facts["props"][0]
-        return f"{article} {prop['color']} {prop['name']}"
-
-    def _direction(self, body: int) -> str:
-        """Where a body goes overall, seen by the camera: left or right, or nothing if it stays."""
-        shift = self._shift_m(body)
-        return "" if abs(shift) < 0.3 else ("right" if shift > 0 else "left")
-
-    def _shift_m(self, body: int) -> float:
-        x_T = self.state.position_TB3[:, body, 0]
-        return float(x_T[np.abs(x_T - x_T[0]).argmax()] - x_T[0])
-
-    def _goes(self, body: int) -> str:
-        """How it travels along a surface."""
-        return "rolls" if self.state.bodies[body].shape == "sphere" else "slides"
-
-    def _movers(self) -> list[int]:
-        return [event.bodies[0] for event in self.state.events if event.kind == "launch"]
-
-    def _contacts(self, body: int, other: int | None = None) -> list[Event]:
-        """Contacts of a body hard enough to see, with one partner or with any."""
-        mass_kg = self.state.bodies[body].mass_kg
-        return [
-            event
-            for event in self.state.events
-            if event.kind == "contact"
-            and body in event.bodies
-            and (other is None or other in event.bodies)
-            and event.value / mass_kg > HARD_KICK_MPS
-        ]
-
-    def _bounce_m(self, body: int) -> float:
-        """How high a body rises again above its lowest point after its first hard contact."""
-        contacts = self._contacts(body, -1)
-        if not contacts:
-            return 0.0
-        z_T = self.state.position_TB3[:, body, 2]
-        after_T = z_T[min(int(np.ceil(contacts[0].time_s * self.fps)), len(z_T) - 1) :]
-        return float(after_T.max() - min(after_T[0], z_T[-1], after_T.min()))
-
-    # --- the short form -------------------------------------------------------------------------------------
-
-    def _short(self) -> str:
-        bodies = range(len(self.state.bodies))
-        size, material = self.chance(0.25), self.chance(0.2)
-        names = [self._name(b, "a", size=size, material=material) for b in bodies]
-        text = {"fall": self._short_fall, "throw": self._short_throw, "collide": self._short_collide}.get(self.family)
-        if text is not None:
-            line = text(names)
-        elif self.family == "ramp":
-            line = f"{names[0]} {self._goes(0)} down {self.pick(('a ramp', self._prop(), 'a slope'))}"
-            if len(names) > 1:
-                line += self._towards_waiting(names[1])
+    def _opening(self) -> list[str]:
+        """Clauses on what is there before anything happens."""
+        floor, light = self.setting.floor(), self.setting.light()
+        cast, place = self._tableau(), self._place_word()
+        scenery = self.setting.scenery(ramps=" ramp" not in cast)
+        there = join(scenery)
+        beside = self.voice.pick(("beside", "with", "together with"))
+        form = int(self.voice.rng.integers(5))
+        if form == 0:
+            clauses = [f"{cast} {place} {floor} {light}"]
+        elif form == 1:
+            clauses = [f"a scene with {floor} {light}: {cast}"]
+        elif form == 2:
+            clauses = [f"{light}, {floor}", f"{'there are' if self._many() else 'there is'} {cast}"]
+        elif form == 3:
+            clauses = [f"{light} we see {cast} {place} {floor}"]
         else:
-            line = self._short_occlude(names)
-        if self.chance(0.6):
-            line += f" {self.pick(('on', 'on', 'onto')) if self.family == 'fall' else 'on'} {self._floor()}"
-        if self.chance(0.25):
-            line += f" {self.pick(SKY_WORDS[str(self.state.facts['sky'])])}"
-        return line
+            clauses = [f"{cast} {place} {floor}", self.voice.pick((f"the scene is shown {light}", f"it is all {light}"))]
+            clauses = clauses[:1] if self.voice.chance(0.3) else clauses
+        if there and self.voice.chance(0.5):
+            clauses[-1 if form < 2 else 0] += f", {beside} {there}"
+        elif there:
+            verb = "are" if len(scenery) > 1 or scenery[0].endswith("walls") else "is"
+            clauses.append(self.voice.pick((f"there {verb} {there}", f"we also see {there}")))
+        return clauses + self._relations()
 
-    def _short_fall(self, names: list[str]) -> str:
-        single = len(names) == 1
-        subject = _join(names)
-        falls = self.pick(("falls", "drops", "falls down") if single else ("fall", "drop", "fall down"))
-        bounces = max(self._bounce_m(b) for b in range(len(names))) > 0.25
-        tails = (" and bounces", " and bounces up again") if single else (" and bounce", "")
-        return f"{subject} {falls}{self.pick(tails) if bounces else ''}"
+    def _many(self) -> bool:
+        return len(self.observer.bodies) > 1 and not self.cast.stack and not self.cast.row
 
-    def _short_throw(self, names: list[str]) -> str:
-        if len(names) == 1:
-            way = self._direction(0)
-            where = self.pick((f" to the {way}", "", " through the air")) if way else ""
-            return f"{names[0]} {self.pick(('is thrown', 'flies', 'is tossed'))}{where}"
-        return f"{_join(names)} {self.pick(('are thrown', 'fly through the air', 'fly past each other'))}"
+    def _tableau(self) -> str:
+        """All bodies at their first mention, with sides or as a row or a stack."""
+        voice, cast, bodies = self.voice, self.cast, self.observer.bodies
+        crowd = cast.row or cast.stack
+        size, material = voice.chance(0.85), voice.chance(0.85)
+        groups = []
+        if cast.row:
+            groups.append(cast.lined_up(size, material))
+        elif cast.stack:
+            groups.append(cast.stacked(size, material))
+        others = [body for body in bodies if body not in crowd]
+        if crowd or len(others) > 4 or any(len(cast.alike(body)) > 1 for body in others):
+            groups += [cast.listed(others, size, material)] if others else []
+            return join(groups)
+        sides = voice.chance(0.75)
+        named = [cast.full(body, size, material) for body in others]
+        return join([name + (f" {self.setting.place(b)}" if sides else "") for name, b in zip(named, others, strict=True)])
 
-    def _short_collide(self, names: list[str]) -> str:
-        mover, others = names[0], _join(names[1:])
-        hit = self.pick(("hits", "bumps into", "collides with", "knocks into"))
-        if self._contacts(0, 1):
-            return f"{mover} {self.pick((f'{self._goes(0)} and ', ''))}{hit} {others}"
-        return f"{mover} {self._goes(0)} towards {others}"
+    def _place_word(self) -> str:
+        """How the bodies are to the floor at the start."""
+        state, bodies = self.observer.state, self.observer.bodies
+        low_m = [self.observer.low_m(body) for body in bodies]
+        on_something = self.setting.ramps() or self.cast.stack or any(self.setting.hangs(body) for body in bodies) or state.water is not None
+        if min(low_m) > 0.2 and not on_something:
+            return self.voice.pick(("above", "high above", "over"))
+        return "on" if on_something or min(low_m) < 0.1 else "with"
 
-    def _towards_waiting(self, other: str) -> str:
-        if self._contacts(0, 1):
-            return self.pick((f" and hits {other}", f" into {other}"))
-        return f" towards {other}"
+    def _relations(self) -> list[str]:
+        """Sometimes a sentence on how two bodies stand to each other, or on what a mirror or a lens shows."""
+        bodies, observer = self.observer.bodies, self.observer
+        told = []
+        facts = observer.state.facts
+        if any(prop.get("mirror") for prop in self.setting.props):
+            told.append(self.voice.pick(("the mirror shows it all a second time", "a mirror shows the reflection")))
+        behind = facts.get("behind")
+        if isinstance(behind, int) and facts.get("thing") and observer.family == "lens":
+            through = {"water": "the water"}.get(str(facts["thing"]), f"the glass {facts['thing']}")
+            told.append(self.voice.pick((f"{self.cast.the(behind)} is seen through {through}", f"{through} bends the view of {self.cast.the(behind)}")))
+        if len(bodies) > 1 and not self.cast.row and not self.cast.stack and self.voice.chance(0.35):
+            first, second = (int(body) for body in self.voice.rng.choice(bodies, 2, replace=False))
+            relation = self.setting.relation(first, second)
+            if relation and len(self.cast.alike(first)) == len(self.cast.alike(second)) == 1:
+                told.append(f"{self.cast.the(first)} is {relation} {self.cast.the(second)}")
+        return told
 
-    def _short_occlude(self, names: list[str]) -> str:
-        wall = self.pick(("a wall", self._prop()))
-        if len(names) > 1:
-            return f"{_join(names)} {self.pick(('pass', 'move', 'go'))} behind {wall}"
-        passes = self.pick((self._goes(0), "passes", "moves"))
-        seen = [e.kind for e in self.state.events if e.kind in ("hidden", "reappears")]
-        tail = self.pick((" and comes out again", " and reappears", "")) if seen[-1:] == ["reappears"] else ""
-        if seen[-1:] == ["hidden"]:
-            tail = self.pick((" and stays hidden", " and does not come out", ""))
-        return f"{names[0]} {passes} behind {wall}{tail}"
+    def _connected(self, story: Sequence[Telling]) -> list[str]:
+        """Sentences of the story, some begun with a word on their order in time."""
+        told = []
+        for index, part in enumerate(story):
+            before = story[index - 1] if index else None
+            text, lead = part.text, ""
+            if before is None:
+                lead = self.voice.pick(("", "", "", "first, ", "at first ")) if len(story) > 1 else ""
+            elif part.start_s > before.start_s + CONNECTED_S:
+                last = index == len(story) - 1 and all(part.start_s >= d.start_s for p in story[:-1] for d in p.deeds)
+                leads = ("", "", "then ", "after that ", *(("finally, ", "in the end ") if last else ()))
+                lead = self.voice.pick(leads)
+            elif part.start_s < before.deeds[0].end_s and part.deeds[0].bodies != before.deeds[0].bodies:
+                lead = self.voice.pick(("", "", "meanwhile ", "at the same time "))
+            told.append(lead + text)
+        return told
 
-    # --- the long form --------------------------------------------------------------------------------------
+    # --- the short form ---------------------------------------------------------------------------------------
 
-    def _summary(self) -> str:
-        count = len(self.state.bodies)
-        floor, sky = self._floor(), self.pick(SKY_WORDS[str(self.state.facts["sky"])])
-        names = [f"{self._name(b, 'a', size=True, material=True)} {self._side(b)}" for b in range(count)]
-        opening = self.pick(
-            (
-                f"{_join(names)}, {'above' if self.family == 'fall' else 'with'} {floor} {sky}",
-                f"a scene with {floor} {sky}: {_join(names)}",
-                f"{sky}, {floor}; {COUNT_WORDS[count]} {'body' if count == 1 else 'bodies'}: {_join(names)}",
-            )
-        )
-        if self.state.facts["props"]:
-            opening += self.pick((f", and {self._prop()}", f". there is {self._prop()}"))
-        return f"{opening}. {'. '.join(self._deeds(b) for b in range(count))}."
+    def short(self) -> str:
+        """One line as a person would type it: who does what, sometimes where and in what light."""
+        teller = self._teller()
+        story = teller.story([deed for deed in self.deeds if deed.kind != "waits"], most=1, chain=2)
+        text = story[0].text if story else ""
+        unsaid = [body for body in self.observer.bodies if body not in teller.mentioned]
+        if unsaid:
+            rest = self._crowd_words(unsaid)
+            text = f"{text}, {self.voice.pick(('with', 'beside', 'next to'))} {rest}" if text else rest
+        if self.setting.props and self.voice.chance(0.5) and not any(deed.prop >= 0 for p in story for deed in p.deeds):
+            scenery = self.setting.scenery()
+            text += f", {self.voice.pick(('with', 'near'))} {join(scenery)}" if scenery else ""
+        if not text:
+            text = "an empty scene"
+        if " the floor" in text:
+            text = text.replace("the floor", self.setting.floor(plain=self.voice.chance(0.6)), 1)
+        elif self.voice.chance(0.55) or not story:
+            text += f" {self._short_place(story)} {self.setting.floor(plain=self.voice.chance(0.6))}"
+        if self.voice.chance(0.22):
+            text += f" {self.setting.light()}"
+        if self._camera_moves() and self.voice.chance(0.4):
+            text += f", {self.voice.pick(('', 'while '))}{self.setting.camera()}"
+        return text
 
-    def _deeds(self, body: int) -> str:
-        """One sentence on what a body does in the whole clip."""
-        name = self._name(body)
-        way = self._direction(body)
-        bounces = self._bounce_m(body) > 0.25
-        if self.family == "fall":
-            ends = ("bounces", "bounces back up", "jumps up again") if bounces else ("hardly bounces", "stays there")
-            end = self.pick(ends)
-            return f"{name} {self.pick(('falls', 'drops', 'falls straight down'))}, hits the floor and {end}"
-        if self.family == "throw":
-            arc = self.pick(("flies in an arc", "goes up and comes down again", "flies through the air"))
-            end = self.pick(("lands and bounces", "bounces off the floor")) if bounces else "lands on the floor"
-            return f"{name} {arc}{f' to the {way}' if way else ''} and {end}"
-        if self.family == "ramp" and body == 0:
-            return f"{name} {self._goes(0)} down the ramp{f' to the {way}' if way else ''}"
-        if body in self._movers():
-            goes = f"{name} {self._goes(body)}{f' to the {way}' if way else ''}"
-            hits = [b for b in range(len(self.state.bodies)) if b != body and self._contacts(body, b)]
-            if self.family == "occlude":
-                return f"{goes} behind the wall{self._comes_out(body)}"
-            return goes + (f" and hits {_join([self._name(b) for b in hits])}" if hits else "")
-        if self._contacts(body) and way:
-            return f"{name} {self.pick(('is pushed', 'is knocked', 'is hit and moves'))} to the {way}"
-        return f"{name} {f'moves to the {way}' if way else self.pick(('stands still', 'waits', 'does not move'))}"
+    def _short_place(self, story: Sequence[Telling]) -> str:
+        if story and story[0].deeds[-1].kind == "falls":
+            return self.voice.pick(("onto", "on", "towards"))
+        return "on" if story else self._place_word()
 
-    def _comes_out(self, body: int) -> str:
-        kinds = [e.kind for e in self.state.events if e.bodies == (body,) and e.kind in ("hidden", "reappears")]
-        if not kinds:
-            return ""
-        return " and comes out on the other side" if kinds[-1] == "reappears" else " and stays there"
+    def _crowd_words(self, bodies: Sequence[int]) -> str:
+        if self.cast.row and set(self.cast.row) <= set(bodies):
+            return join([self.cast.lined_up(), *self._listed_rest(bodies, self.cast.row)])
+        if self.cast.stack and set(self.cast.stack) <= set(bodies):
+            return join([self.cast.stacked(), *self._listed_rest(bodies, self.cast.stack)])
+        return self.cast.listed(bodies, size=self.voice.chance(0.25), material=self.voice.chance(0.2))
 
-    # --- beats ----------------------------------------------------------------------------------------------
+    def _listed_rest(self, bodies: Sequence[int], crowd: Sequence[int]) -> list[str]:
+        rest = [body for body in bodies if body not in crowd]
+        return [self.cast.listed(rest, False, False)] if rest else []
 
-    def _beats(self) -> tuple[Beat, ...]:
-        """What happens when: one line per body and phase, each from one event to the next."""
-        beats = [beat for body in range(len(self.state.bodies)) for beat in self._body_beats(body)]
-        return tuple(sorted(beats, key=lambda beat: (beat.start_s, beat.end_s)))[:8]
+    # --- beats ------------------------------------------------------------------------------------------------
 
-    def _body_beats(self, body: int) -> list[Beat]:
-        name, way = self._name(body), self._direction(body)
-        to_way = f" to the {way}" if way else ""
-        rests_s = (event.time_s for event in self.state.events if event.kind == "rests" and event.bodies == (body,))
-        rest_s = next(rests_s, self.duration_s)
-        marks: list[tuple[float, str]] = []
-        first = {
-            "fall": self.pick(("falls", "drops", "is falling")),
-            "throw": self.pick((f"flies{to_way}", "is in the air")),
-            "ramp": f"{self._goes(body)} down the ramp",
-        }.get(self.family, f"{self._goes(body)}{to_way}")
-        still = self.family in ("ramp", "collide") and body > 0
-        marks.append((0.0, self.pick(("waits", "stands still")) if still else first))
-        floor_hits = 0
-        for event in self.state.events:
-            if body not in event.bodies or event.time_s < 0.1 or event.time_s > rest_s:
-                continue
-            partner = [other for other in event.bodies if other != body]
-            if event.kind == "contact" and event.value / self.state.bodies[body].mass_kg > HARD_KICK_MPS:
-                if partner[0] >= 0:
-                    verb = "hits" if body == event.bodies[0] else "is hit by"
-                    marks.append((event.time_s, f"{verb} {self._name(partner[0])}"))
-                elif self.family in ("fall", "throw") and floor_hits < 2:
-                    up = self._speed_up(body, event.time_s) > 0.8
-                    again = ("bounces again", "bounces once more")
-                    words = again if floor_hits else ("bounces", "bounces off the floor")
-                    lands = ("lands", "lands on the floor", "hits the floor")
-                    marks.append((event.time_s, self.pick(words if up else lands)))
-                    floor_hits += 1
-            elif event.kind == "hidden":
-                marks.append((event.time_s, "is behind the wall"))
-            elif event.kind == "reappears":
-                marks.append((event.time_s, f"comes out{f' on the {way}' if way else ''}"))
-        if rest_s < self.duration_s and not still:
-            marks.append((rest_s, self.pick(("comes to rest", "lies still", "has stopped"))))
-        ends = [start for start, _ in marks[1:]] + [self.duration_s]
-        return [
-            Beat(round(start, 2), round(end, 2), f"{name} {text}")
-            for (start, text), end in zip(marks, ends, strict=True)
-            if end - start > 0.08
-        ]
-
-    def _speed_up(self, body: int, time_s: float) -> float:
-        """Upward speed in m/s at the frame after a moment."""
-        frame = min(int(time_s * self.fps) + 1, len(self.state.velocity_TB3) - 1)
-        return float(self.state.velocity_TB3[frame, body, 2])
+    def beats(self) -> tuple[Beat, ...]:
+        """What happens when: one line per deed, the least important left out where there are too many."""
+        deeds = [deed for deed in self.deeds if deed.end_s - deed.start_s > 0.06]
+        most = min(MOST_BEATS, BEATS + int(max(self.observer.duration_s - 4.0, 0.0) / 4))
+        while len(deeds) > most:
+            starts = [0.0, *(deed.start_s for deed in deeds), self.observer.duration_s]
+            worth = [deed.weight * (starts[i + 2] - starts[i] + LEAST_S) for i, deed in enumerate(deeds)]
+            deeds.pop(int(np.argmin(worth)))
+        teller = self._teller()
+        teller.mentioned.update(self.observer.bodies)
+        teller.props_mentioned = True
+        return tuple(Beat(round(d.start_s, 2), round(d.end_s, 2), teller.clause(d)) for d in deeds)
 
 
-def narrate(family: str, state: WorldState, fps: float, rng: np.random.Generator) -> Caption:
-    """The caption of a clip; the same random numbers give the same words."""
-    return Narrator(family, state, fps, rng).caption()
+def narrate(
+    family: str, state: WorldState, fps: float, rng: np.random.Generator, phrasing: str = "training"
+) -> Caption:
+    """The caption of a clip; the same random numbers give the same words.
+
+    Args:
+        family: name of the clip's family.
+        state: its exact truth.
+        fps: frames per second.
+        rng: the clip's random numbers.
+        phrasing: "training", or "held-out" for the wordings that no training caption contains.
+    """
+    assert phrasing in ("training", "held-out"), phrasing
+    return Narrator(family, state, fps, rng, phrasing == "held-out").caption()
 
 
-def short_prompt(family: str, bodies: Sequence[BodyInfo], floor: str) -> str:
-    """The plainest prompt for a scene, the same for every clip with these bodies: what the adherence test types."""
+def short_prompt(family: str, state: WorldState) -> str:
+    """The plainest prompt for a scene, the same for all clips with these bodies and floor: what an evaluation types."""
+    bodies = [body for body in state.bodies if body.part_of < 0]
     nouns = ["ball" if body.shape == "sphere" else body.shape for body in bodies]
-    names = [f"{_article(body.color)} {body.color} {noun}" for body, noun in zip(bodies, nouns, strict=True)]
+    names = [article(f"{body.color} {noun}") for body, noun in zip(bodies, nouns, strict=True)]
+    everyone, first, others = _counted(names), names[0], _counted(names[1:])
+    one = len(bodies) == 1
     goes = "rolls" if bodies[0].shape == "sphere" else "slides"
-    one, others = len(bodies) == 1, _join(names[1:])
     deed = {
-        "fall": f"{_join(names)} {'falls' if one else 'fall'} and {'bounces' if one else 'bounce'}",
-        "throw": f"{_join(names)} {'is' if one else 'are'} thrown",
-        "collide": f"{names[0]} hits {others}",
-        "ramp": f"{names[0]} {goes} down a ramp" + (f" towards {others}" if others else ""),
-        "occlude": f"{_join(names)} {'moves' if one else 'move'} behind a wall",
+        "fall": agree(f"{everyone} fall* and bounce*", not one),
+        "throw": agree(f"{everyone} be* thrown", not one),
+        "collide": f"{first} hits {others}",
+        "ramp": f"{first} {goes} down a ramp" + (f" towards {others}" if others else ""),
+        "pendulum": agree(f"{everyone} swing*", not one),
+        "dominoes": f"{everyone} in a row fall over",
+        "tower": f"a tower of {everyone}",
+        "occlude": agree(f"{everyone} move* behind a wall", not one),
+        "shatter": f"{first} breaks" if one else f"{first} hits {others}",
+        "ripple": agree(f"{everyone} fall* into water", not one),
+        "float": agree(f"{everyone} fall* into water", not one),
+        "lens": everyone if one else f"{first} behind {others}",
+        "mirror": f"{everyone} in front of a mirror",
+        "orbit": f"the camera moves around {everyone}",
+        "paint": f"{first} leaves a stroke of paint" + (f" beside {others}" if others else ""),
+        "blocks": agree(f"{everyone} move* in a world of blocks", not one),
     }[family]
-    return f"{deed} on a {floor} floor"
+    return f"{deed} on a {state.facts['floor']} floor"
 
 
-def _article(word: str) -> str:
-    return "an" if word[0] in "aeiou" else "a"
-
-
-def _join(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
+def _counted(names: Sequence[str]) -> str:
+    """An enumeration in which names that come more than once are counted: "three blue cubes and a red ball"."""
+    parts = []
+    for name in dict.fromkeys(names):
+        many = names.count(name)
+        described, noun = name.split(" ", 1)[1].rsplit(" ", 1)
+        parts.append(name if many == 1 else f"{count_word(many)} {described} {plural(noun)}")
+    return join(parts)

@@ -10,7 +10,7 @@ PHRASES: dict[str, tuple[str, ...]] = {
     # through the air
     "falls": ("fall*", "drop*", "fall* down", "be* falling", "come* down"),
     "thrown": ("be* thrown{way}", "be* tossed{way}", "fly* through the air{way}", "fly*{way}", "fly* in an arc{way}"),
-    "flies": ("fly*{way}", "move* through the air{way}", "be* in the air", "jump* up{way}"),
+    "flies": ("fly*{way}", "move* through the air{way}", "be* in the air"),
     "bounces": ("bounce*", "bounce* off the floor", "bounce* up", "bounce* back up", "hit* the floor and bounce*"),
     "bounces_again": ("bounce* again", "bounce* once more"),
     "keeps_bouncing": ("keep* bouncing", "go* on bouncing", "bounce* again and again"),
@@ -27,6 +27,7 @@ PHRASES: dict[str, tuple[str, ...]] = {
     "rests": ("come* to rest", "stop*", "lie* still", "come* to a stop", "stop* moving"),
     "waits": ("wait*", "stand* still", "do* not move", "stay* still"),
     "kicked": ("set* off{way}", "start* to move{way}", "get* a push{way}", "be* pushed{way}"),
+    "jumps": ("jump* up{way}", "jump* into the air{way}", "leave* the floor{way}"),
     # one another
     "hits": ("hit* {other}", "bump* into {other}", "knock* into {other}", "run* into {other}", "strike* {other}"),
     "hit_by": ("be* hit by {other}", "be* struck by {other}"),
@@ -35,7 +36,7 @@ PHRASES: dict[str, tuple[str, ...]] = {
     "topples": ("topple*", "fall* over", "tip* over", "topple* over"),
     # out of sight
     "hides": ("go* behind {other}", "disappear* behind {other}", "pass* behind {other}", "be* hidden by {other}"),
-    "comes_out": ("come* out{way}", "come* out again{way}", "reappear*{way}", "come* back into view"),
+    "comes_out": ("come* out{side}", "come* out again{side}", "reappear*{side}", "come* back into view{side}"),
     "stays_hidden": ("stay* hidden", "do* not come out again", "stay* out of sight"),
     "leaves": ("leave* the picture", "go* out of view", "leave* the view"),
     "enters": ("come* into view", "enter* the picture", "come* into the picture"),
@@ -86,7 +87,7 @@ HELD_OUT_PHRASES: dict[str, tuple[str, ...]] = {
     "collide": ("crash* together",),
     "topples": ("tumble* down", "keel* over"),
     "hides": ("vanish* behind {other}", "slip* out of sight behind {other}"),
-    "comes_out": ("emerge*{way}", "show* up again{way}"),
+    "comes_out": ("emerge*{side}", "show* up again{side}"),
     "stays_hidden": ("never show* up again",),
     "swings": ("sway*{way}",),
     "keeps_swinging": ("sway* from side to side",),
@@ -113,3 +114,5 @@ WAYS = {
     "front": ("towards the viewer", "towards the camera"),
 }
 ADVERBS = {"slow": ("slowly",), "fast": ("fast", "quickly")}
+PASSIVE = {"hits": "hit_by"}
+"""Deeds that can be told from the other side."""

@@ -6,7 +6,7 @@ Metres, seconds, kilograms. x points right, y away from the viewer, z up; the fl
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,7 @@ class Body:
     spin_radps: Vec3 = (0.0, 0.0, 0.0)
     rod: Rod | None = None
     vertices_m: tuple[Vec3, ...] = ()  # corners of a shard, in its own axes about its centre of mass
+    released_s: tuple[float, ...] = ()  # moments at which it is let go from here, and does not exist before; () for 0
 
 
 @dataclass(frozen=True)
@@ -56,25 +57,36 @@ class Prop:
     pattern: str = "plain"
     mirror: bool = False
     solid: bool = True  # whether bodies touch it
+    restitution: float | None = None  # of a springy bumper; None for what the body's material says
 
 
 @dataclass(frozen=True)
 class Kick:
-    """A body gets a new velocity at a moment: long scenes keep happening."""
+    """A body gets a new velocity at a moment: long scenes keep happening.
+
+    With ``towards``, a point or the index of a body, velocity and spin are given for going to the right and turned about
+    the vertical to go there instead; with ``flight_s`` the velocity is what carries the body there in that time.
+    """
 
     time_s: float
     body: int
-    velocity_mps: Vec3
+    velocity_mps: Vec3 = (0.0, 0.0, 0.0)
     spin_radps: Vec3 = (0.0, 0.0, 0.0)
+    towards: Vec3 | int | None = None
+    flight_s: float = 0.0
 
 
 @dataclass(frozen=True)
 class Weld:
-    """Two pieces hold together until the force between them exceeds ``strength_n``; −1 is the ground."""
+    """Two pieces hold together until the force between them exceeds ``strength_n``.
+
+    Pieces are numbered as in ``Broken.pieces``; −1 is the ground.
+    """
 
     first: int
     second: int
     strength_n: float
+    corners_m: tuple[Vec3, ...]  # of the face that they share, in order around it, in the axes of the whole
 
 
 @dataclass(frozen=True)
@@ -129,6 +141,7 @@ class Scene:
     floor_accent: str = "white"
     camera_move: CameraMove = CameraMove()
     floor_friction: float = 0.5
+    body_restitution: float | None = None  # of bodies against bodies; None for what their materials say
     walled: bool = True  # whether the invisible walls stand
     props: tuple[Prop, ...] = ()
     kicks: tuple[Kick, ...] = ()
@@ -210,8 +223,19 @@ class Draw:
             used += widths[index]
         return places
 
-    def scene(self, bodies: list[Body], **kwargs: Any) -> Scene:
-        """Adds floor, sky, sun and camera to the bodies; ``kwargs`` are fields of the scene that the family decides."""
+    def encores(self, first_s: float, every_s: float) -> list[float]:
+        """Moments, each with room before the next and before the end, at which a long clip lets things happen again."""
+        count = math.floor((self.duration_s - 0.5 - first_s) / every_s)
+        return [first_s + every_s * (index + self.uniform(0.0, 0.3)) for index in range(max(0, count))]
+
+    def scene(self, bodies: list[Body], backdrop: float = 0.0, **kwargs: Any) -> Scene:
+        """Adds floor, sky, sun and camera to the bodies; ``kwargs`` are fields of the scene that the family decides.
+
+        Args:
+            bodies: what moves.
+            backdrop: how likely a wall stands behind everything, where it hides nothing.
+            kwargs: fields of the scene.
+        """
         sky = self.weighted(palette.SKY_WEIGHT)
         azimuth, elevation = self.uniform(-2.6, -0.55), self.uniform(*palette.SKIES[sky].sun_elevation_rad)
         sun = (
@@ -229,7 +253,12 @@ class Draw:
             "camera": CameraInfo((self.uniform(-0.6, 0.6), -8.2, self.uniform(1.5, 2.3)), (0.0, 0.0, 1.15), 25.0),
             "camera_move": self._camera_move(),
         }
-        return Scene(family=self.family, bodies=tuple(bodies), **(drawn | kwargs))
+        scene = Scene(family=self.family, bodies=tuple(bodies), **(drawn | kwargs))
+        if scene.camera_move.kind != "orbit" and self.chance(backdrop):
+            color, pattern = self.prop_color(), self.weighted(palette.WALL_PATTERNS)
+            wall = Prop("backdrop", color, (4.0, 0.05, 2.0), (0.0, HALF_DEPTH_M + 0.3, 2.0), pattern=pattern)
+            scene = replace(scene, props=(*scene.props, wall))
+        return scene
 
     def prop_color(self) -> str:
         return self.choice(tuple(palette.SCENERY))
@@ -255,10 +284,24 @@ def body_info(shape: str, color: str, material: str, size: str, scale: float = 1
 
 
 def reach(info: BodyInfo) -> float:
-    """Half of the widest horizontal extent of an upright body, whatever its yaw."""
+    """Half of the widest horizontal extent of an upright body or a lying capsule, whatever its yaw."""
     if info.shape in ("cube", "slab", "shard"):
         return math.hypot(info.half_size_m[0], info.half_size_m[1])
-    return max(info.half_size_m[:2])
+    return max(info.half_size_m) if info.shape == "capsule" else max(info.half_size_m[:2])
+
+
+def resting(info: BodyInfo, turn_rad: float = 0.0) -> tuple[Quat, float]:
+    """Orientation and height of a body that stays as it is put on the floor: capsules lie, all others stand.
+
+    Args:
+        info: the body.
+        turn_rad: its turn about the vertical; without it a capsule lies along x.
+    """
+    if info.shape != "capsule":
+        return yaw(turn_rad), half_height(info)
+    half = math.sqrt(0.5)  # a quarter turn about y, then the turn about z
+    cosine, sine = half * math.cos(turn_rad / 2), half * math.sin(turn_rad / 2)
+    return (cosine, -sine, cosine, sine), info.half_size_m[0]
 
 
 def half_height(info: BodyInfo) -> float:

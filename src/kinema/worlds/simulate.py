@@ -13,12 +13,14 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from kinema.data import Event, WaterState
-from kinema.worlds.mjcf import scene_xml
-from kinema.worlds.scene import Scene
+from kinema.data import Event, PaintState, WaterState
+from kinema.worlds.mjcf import GRAVITY_MPS2, scene_xml
+from kinema.worlds.paint import PaintEffect
+from kinema.worlds.releases import Releases
+from kinema.worlds.scene import Kick, Scene
+from kinema.worlds.water import WaterEffect
 
 STEP_S = 0.002
-STEPS_PER_LOOK = 3  # contacts are looked at every third step
 APART_S = 0.06  # two touches closer than this are one contact
 IMPACT_S = 0.03  # the impulse of a contact is summed over its first moments; later force is only weight
 
@@ -34,6 +36,7 @@ class Motion:
     shown_TB: NDArray[np.bool_]  # whether the body exists at that frame
     events: tuple[Event, ...]
     water: WaterState | None = None
+    paint: PaintState | None = None
 
 
 class Effect(Protocol):
@@ -51,12 +54,13 @@ class Effect(Protocol):
 
 def simulate(scene: Scene, frames: int, fps: float) -> Motion:
     """Runs the scene for ``frames`` frames at ``fps``; frame 0 is the scene as drawn."""
-    looks = max(1, math.ceil(1 / (fps * STEP_S * STEPS_PER_LOOK)))
-    step_s = 1 / (fps * looks * STEPS_PER_LOOK)
+    steps = math.ceil(1 / (fps * STEP_S))
+    step_s = 1 / (fps * steps)
     model = mujoco.MjModel.from_xml_string(scene_xml(scene, step_s))
     data = mujoco.MjData(model)
     body_B = np.array([model.body(f"body{index}").id for index in range(len(scene.bodies))], dtype=np.int64)
-    _start(scene, model, data)
+    for index, body in enumerate(scene.bodies):
+        _set_velocity(model, data, index, np.array(body.velocity_mps), np.array(body.spin_radps))
     mujoco.mj_forward(model, data)
     effects = _effects(scene)
     watch = _ContactWatch(model, len(scene.bodies))
@@ -67,18 +71,17 @@ def simulate(scene: Scene, frames: int, fps: float) -> Motion:
         mujoco.mj_comPos(model, data)
         mujoco.mj_comVel(model, data)
         pose_TB7[frame, :, :3], pose_TB7[frame, :, 3:] = data.xpos[body_B], data.xquat[body_B]
-        for index, body in enumerate(body_B):
-            mujoco.mj_objectVelocity(model, data, mujoco.mjtObj.mjOBJ_XBODY, body, velocity_TB6[frame, index], 0)
+        for index, number in enumerate(body_B):
+            mujoco.mj_objectVelocity(model, data, mujoco.mjtObj.mjOBJ_XBODY, number, velocity_TB6[frame, index], 0)
         for effect in effects:
             effect.at_frame(frame, model, data)
         if frame < frames - 1:
-            for _ in range(looks):
-                for _ in range(STEPS_PER_LOOK if effects else 1):
-                    for effect in effects:
-                        effect.before_step(model, data)
-                    mujoco.mj_step(model, data, 1 if effects else STEPS_PER_LOOK)
+            for _ in range(steps):
+                for effect in effects:
+                    effect.before_step(model, data)
+                mujoco.mj_step(model, data)
                 if data.ncon:
-                    watch.look(model, data, STEPS_PER_LOOK * step_s)
+                    watch.look(data, step_s)
     motion = Motion(
         pose_TB7[..., :3],
         pose_TB7[..., 3:] / np.linalg.norm(pose_TB7[..., 3:], axis=-1, keepdims=True),
@@ -93,13 +96,13 @@ def simulate(scene: Scene, frames: int, fps: float) -> Motion:
 
 
 def _effects(scene: Scene) -> list[Effect]:
-    return [_Kicks(scene)] if scene.kicks else []
-
-
-def _start(scene: Scene, model: mujoco.MjModel, data: mujoco.MjData) -> None:
-    """Velocities at time zero; bodies on rods start at rest or with their speed along the swing."""
-    for index, body in enumerate(scene.bodies):
-        _set_velocity(model, data, index, np.array(body.velocity_mps), np.array(body.spin_radps))
+    effects: list[Effect] = [_Kicks(scene)] if scene.kicks else []
+    if scene.water is not None:
+        releases = Releases(scene)
+        effects += [releases, WaterEffect(scene, releases)]
+    if scene.paint is not None:
+        effects.append(PaintEffect(scene))
+    return effects
 
 
 def _set_velocity(
@@ -130,7 +133,7 @@ class _Kicks:
     def before_step(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
         while self._left and data.time >= self._left[0].time_s:
             kick = self._left.pop(0)
-            _set_velocity(model, data, kick.body, np.array(kick.velocity_mps), np.array(kick.spin_radps))
+            _set_velocity(model, data, kick.body, *_aimed(kick, model, data))
             self._done.append(Event(float(data.time), "launch", (kick.body,)))
 
     def at_frame(self, frame: int, model: mujoco.MjModel, data: mujoco.MjData) -> None:
@@ -140,33 +143,59 @@ class _Kicks:
         return replace(motion, events=(*motion.events, *self._done))
 
 
+def _aimed(
+    kick: Kick, model: mujoco.MjModel, data: mujoco.MjData
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Velocity and spin in world axes of a kick, which may depend on where things are by now."""
+    velocity_3, spin_3 = np.array(kick.velocity_mps), np.array(kick.spin_radps)
+    if kick.towards is None:
+        return velocity_3, spin_3
+    goal_3 = data.xpos[model.body(f"body{kick.towards}").id] if isinstance(kick.towards, int) else kick.towards
+    way_3 = np.array(goal_3) - data.xpos[model.body(f"body{kick.body}").id]
+    if kick.flight_s:
+        return way_3 / kick.flight_s + np.array([0.0, 0.0, GRAVITY_MPS2 * kick.flight_s / 2]), spin_3
+    cosine, sine = way_3[:2] / max(float(np.hypot(*way_3[:2])), 1e-9)
+    turn_33 = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
+    return turn_33 @ velocity_3, turn_33 @ spin_3
+
+
 class _ContactWatch:
     """Collects touches into contacts: one event per pair and touch, with the normal impulse of the impact."""
 
     def __init__(self, model: mujoco.MjModel, bodies: int) -> None:
-        geoms = {model.geom(f"body{index}").id: index for index in range(bodies)}
-        self._body_of_geom = [geoms.get(geom, -1) for geom in range(model.ngeom)]
+        body_of_geom = {model.geom(f"body{index}").id: index for index in range(bodies)}
+        ordered = [body_of_geom.get(geom, -1) for geom in range(model.ngeom)]
+        # the lower body first; scenery is -1 and comes last
+        self._pair = [[(b, a) if a < 0 or 0 <= b < a else (a, b) for b in ordered] for a in ordered]
         self._last_touch_s: dict[tuple[int, int], float] = {}
         self._open: dict[tuple[int, int], int] = {}
-        self._events: list[Event] = []
+        self._times_s: list[float] = []
+        self._pairs: list[tuple[int, int]] = []
+        self._impulses_ns: list[float] = []
 
-    def look(self, model: mujoco.MjModel, data: mujoco.MjData, span_s: float) -> None:
-        force = np.zeros(6)
-        for index, (first, second) in enumerate(data.contact.geom[: data.ncon]):
-            # the lower body first; scenery is -1 and comes last
-            low, high = sorted((self._body_of_geom[first], self._body_of_geom[second]))
-            pair = (low, high) if low >= 0 else (high, low)
-            mujoco.mj_contactForce(model, data, index, force)
-            if force[0] <= 0:
+    def look(self, data: mujoco.MjData, step_s: float) -> None:
+        """Adds the contacts of the step that has just been made."""
+        contact, now_s = data.contact, float(data.time)
+        forces_n = data.efc_force.tolist()
+        for (first, second), row in zip(contact.geom.tolist(), contact.efc_address.tolist(), strict=True):
+            force_n = forces_n[row] if row >= 0 else 0.0  # the first row of an elliptic contact is its normal
+            if force_n <= 0:
                 continue
-            last_s = self._last_touch_s.get(pair, -math.inf)
-            self._last_touch_s[pair] = data.time
-            if data.time - last_s > APART_S:
-                self._open[pair] = len(self._events)
-                self._events.append(Event(data.time, "contact", pair, 0.0))
-            event = self._events[self._open[pair]]
-            if data.time - event.time_s < IMPACT_S:
-                self._events[self._open[pair]] = replace(event, value=event.value + float(force[0]) * span_s)
+            pair = self._pair[first][second]
+            # what touches in the first moments has touched since before the scene began
+            if now_s - self._last_touch_s.get(pair, 0.0) > APART_S:
+                self._open[pair] = len(self._pairs)
+                self._times_s.append(now_s)
+                self._pairs.append(pair)
+                self._impulses_ns.append(0.0)
+            self._last_touch_s[pair] = now_s
+            index = self._open.get(pair)
+            if index is not None and now_s - self._times_s[index] < IMPACT_S:
+                self._impulses_ns[index] += force_n * step_s
 
     def events(self) -> tuple[Event, ...]:
-        return tuple(self._events)
+        """One contact event each, in order of time."""
+        return tuple(
+            Event(time_s, "contact", pair, impulse_ns)
+            for time_s, pair, impulse_ns in zip(self._times_s, self._pairs, self._impulses_ns, strict=True)
+        )

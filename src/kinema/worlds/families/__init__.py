@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kinema.worlds.families import collide, fall, occlude, ramp, throw
+from kinema.worlds.families import collide, dominoes, fall, occlude, pendulum, ramp, throw, tower
 from kinema.worlds.scene import Draw, Scene
 
 FAMILIES: dict[str, Callable[[Draw], Scene]] = {
@@ -12,13 +12,19 @@ FAMILIES: dict[str, Callable[[Draw], Scene]] = {
     "throw": throw.draw,
     "collide": collide.draw,
     "ramp": ramp.draw,
+    "pendulum": pendulum.draw,
+    "dominoes": dominoes.draw,
+    "tower": tower.draw,
     "occlude": occlude.draw,
 }
 
 ABOUT: dict[str, str] = {
-    "fall": "one to three bodies fall onto the floor and bounce as their material lets them",
-    "throw": "one or two bodies are thrown and fly in an arc",
-    "collide": "a moving body hits one or two resting ones",
-    "ramp": "a ball rolls, a cube or cylinder slides down a ramp",
-    "occlude": "bodies pass behind a wall and come out again, or stop there",
+    "fall": fall.ABOUT,
+    "throw": throw.ABOUT,
+    "collide": collide.ABOUT,
+    "ramp": ramp.ABOUT,
+    "pendulum": pendulum.ABOUT,
+    "dominoes": dominoes.ABOUT,
+    "tower": tower.ABOUT,
+    "occlude": occlude.ABOUT,
 }

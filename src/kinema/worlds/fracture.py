@@ -1,0 +1,360 @@
+"""Brittle bodies: cut into pieces that hold together until a hit is too hard, and then never again.
+
+Until it breaks, the whole is one rigid body. At every new touch the hit's peak force, closing speed × reduced mass ×
+contact frequency, is put on the lattice of welds (``lattice.py``). When that sets a piece free, the pieces take the
+place of the whole with its velocity. Pieces that still hang together move as one: each step their velocities become
+those of the one rigid motion that has the same momentum and angular momentum, which can only lose energy. Parts that
+still hold to the ground stand still. Later hits break more.
+
+State: pieces are shown from the break on and the whole before it. While it is not shown, a piece lies where it
+belongs in the whole; a broken whole is at its pieces' centre of mass, turned as it broke. The visible share of a broken
+whole is the sum of its pieces' shares.
+
+Legend: T frames, B bodies, N pieces, P parts that move as one, M pieces in such parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinema.data import BodyInfo, Event
+from kinema.worlds.cells import Cell, planes_of
+from kinema.worlds.lattice import Lattice, cross_matrix, rotation
+from kinema.worlds.mjcf import CONTACT_FREQUENCY_RADPS
+from kinema.worlds.scene import Body, Scene, Vec3, Weld
+
+if TYPE_CHECKING:  # MuJoCo is heavy, and simulate imports this module
+    import mujoco
+
+    from kinema.worlds.simulate import Motion
+
+Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
+GAP = 0.004  # share by which a piece is smaller than its cell
+SLIGHT_MPS = 0.1  # slower touches strain nothing
+_FIXED_KG = 1e9  # inertia that nothing moves
+_PARKED_M = 1e4  # height at which a broken whole is out of the way
+
+__all__ = ["GAP", "Fracture", "Hit", "pieces_of", "planes_of", "visible_with_pieces", "with_strength"]
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A body strikes the whole, in the axes of the whole."""
+
+    point_m: Vec3
+    direction: Vec3  # of the force, a unit vector
+    mass_kg: float  # of the striker
+    speed_mps: float
+
+
+def pieces_of(
+    whole: Body, index: int, cells: Sequence[Cell], flaws: Sequence[float], mounts: Sequence[Vec3] = ()
+) -> tuple[list[Body], list[Weld]]:
+    """The pieces of a body, in place, and welds of about 1 Pa between them.
+
+    Args:
+        whole: the body to be cut, in its pose.
+        index: its index in the scene.
+        cells: which fill it, in its axes.
+        flaws: of every cell, a factor on the strength of its welds.
+        mounts: outward normals, in the axes of the whole, of the sides that are fixed to the ground.
+    """
+    turn_33 = rotation(np.array(whole.orientation))
+    volume_m3 = sum(cell.volume_m3 for cell in cells)
+    pieces, welds = [], []
+    for number, cell in enumerate(cells):
+        corners_C3 = (1 - GAP) * (cell.corners_C3 - cell.center_3)
+        mass_kg = whole.info.mass_kg * cell.volume_m3 / volume_m3
+        half = _vector(np.abs(corners_C3).max(axis=0))
+        info = BodyInfo("shard", whole.info.color, whole.info.material, "small", half, mass_kg, part_of=index)
+        place = _vector(np.array(whole.position_m) + turn_33 @ cell.center_3)
+        corners = tuple(_vector(corner_3) for corner_3 in corners_C3)
+        pieces.append(Body(info, place, whole.orientation, vertices_m=corners))
+        for face in cell.faces:
+            held = face.neighbour < 0 and any(face.normal_3 @ np.array(mount) > 0.99 for mount in mounts)
+            if held or face.neighbour > number:
+                strength_n = face.area_m2 * (flaws[number] if held else min(flaws[number], flaws[face.neighbour]))
+                face_corners = tuple(_vector(corner_3) for corner_3 in face.corners_C3)
+                welds.append(Weld(number, face.neighbour, strength_n, face_corners))
+    return pieces, welds
+
+
+def with_strength(
+    whole: Body, pieces: Sequence[Body], welds: Sequence[Weld], survives: Hit, breaks: Hit
+) -> tuple[Weld, ...]:
+    """The welds at such a strength that one hit is as far below what breaks them as another is above.
+
+    Glass has no strength of its own: it breaks at 30 to 1,000 MPa, depending on the flaws of its surface. So a scene may
+    say what its body survives, and the same body then breaks under the harder hit.
+    """
+    lattice = Lattice(whole, pieces, welds)
+    softer, harder = (float(lattice.strain(_load(lattice, whole.info.mass_kg, hit)).max()) for hit in (survives, breaks))
+    assert harder > softer, "a hit that must break the body has to be harder than one that must not"
+    return tuple(replace(weld, strength_n=weld.strength_n * (softer * harder) ** 0.5) for weld in welds)
+
+
+def visible_with_pieces(scene: Scene, visible_TB: Array) -> Array:
+    """Adds the visible shares of the pieces to that of their whole."""
+    if scene.broken is None:
+        return visible_TB
+    visible_TB = visible_TB.copy()
+    visible_TB[:, scene.broken.whole] += visible_TB[:, list(scene.broken.pieces)].sum(axis=1)
+    return visible_TB
+
+
+class _Touch(NamedTuple):
+    """What one touch does to a piece, and the bodies that touch, the struck one first."""
+
+    piece: int
+    load_6: Array
+    ends: tuple[int, int]
+
+
+class Fracture:
+    """Breaks ``scene.broken`` (see the module; an ``Effect`` of ``simulate``). All bodies of the scene move freely."""
+
+    def __init__(self, scene: Scene) -> None:
+        assert scene.broken is not None and not any(body.rod for body in scene.bodies)
+        self._whole, self._piece_N = scene.broken.whole, np.array(scene.broken.pieces)
+        pieces = [scene.bodies[index] for index in scene.broken.pieces]
+        self._lattice = Lattice(scene.bodies[self._whole], pieces, scene.broken.welds)
+        self._mass_B = np.array([body.info.mass_kg for body in scene.bodies])
+        self._shown: list[bool] = []
+        self._broke_s = np.inf
+        self._hitter = -1
+        self._velocity_B6: Array | None = None
+        self._parts: _Parts | None = None
+
+    def before_step(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
+        """Looks at the touches of the last step, breaks what they break and holds together what still is."""
+        if self._velocity_B6 is None:
+            self._begin(model)
+        elif data.ncon:
+            self._strike(model, data)
+        if self._parts is not None:
+            self._parts.move_as_one(data.qpos.reshape(-1, 7), data.qvel.reshape(-1, 6))
+        self._velocity_B6 = data.qvel.reshape(-1, 6).copy()
+
+    def at_frame(self, frame: int, model: mujoco.MjModel, data: mujoco.MjData) -> None:
+        """Remembers whether the whole is broken by now."""
+        self._shown.append(np.isfinite(self._broke_s))
+
+    def finish(self, motion: Motion) -> Motion:
+        """Puts bodies that are not shown where they belong and adds the event."""
+        position_TB3, orientation_TB4 = motion.position_TB3.copy(), motion.orientation_TB4.copy()
+        velocity_TB3, spin_TB3, shown_TB = (
+            motion.velocity_TB3.copy(),
+            motion.angular_velocity_TB3.copy(),
+            motion.shown_TB.copy(),
+        )
+        piece_N, whole, broken_T = self._piece_N, self._whole, np.array(self._shown)
+        shown_TB[:, whole], shown_TB[:, piece_N] = ~broken_T, broken_T[:, None]
+        for frame in range(len(broken_T)):
+            if not broken_T[frame]:
+                turn_33 = rotation(orientation_TB4[frame, whole])
+                arm_N3 = self._lattice.center_N3 @ turn_33.T
+                position_TB3[frame, piece_N] = position_TB3[frame, whole] + arm_N3
+                orientation_TB4[frame, piece_N] = orientation_TB4[frame, whole]
+                velocity_TB3[frame, piece_N] = velocity_TB3[frame, whole] + np.cross(spin_TB3[frame, whole], arm_N3)
+                spin_TB3[frame, piece_N] = spin_TB3[frame, whole]
+            else:
+                share_N = self._lattice.mass_N / self._lattice.mass_N.sum()
+                position_TB3[frame, whole] = share_N @ position_TB3[frame, piece_N]
+                velocity_TB3[frame, whole] = share_N @ velocity_TB3[frame, piece_N]
+                orientation_TB4[frame, whole] = self._turned_as
+                spin_TB3[frame, whole] = 0.0
+        events = motion.events
+        if np.isfinite(self._broke_s):
+            loose = self._count_loose()
+            events = (*events, Event(self._broke_s, "shatters", (whole, self._hitter), float(loose)))
+        return replace(
+            motion,
+            position_TB3=position_TB3,
+            orientation_TB4=orientation_TB4,
+            velocity_TB3=velocity_TB3,
+            angular_velocity_TB3=spin_TB3,
+            shown_TB=shown_TB,
+            events=events,
+        )
+
+    def _begin(self, model: mujoco.MjModel) -> None:
+        """Learns what belongs to what; pieces wait, held still and touched by nothing."""
+        names = [model.geom(geom).name for geom in range(model.ngeom)]
+        self._body_of_geom = np.array([int(name[4:]) if name.startswith("body") else -1 for name in names])
+        self._is_side = np.array([name.startswith("side") for name in names])  # the invisible walls are soft
+        self._piece_of_body = np.full(len(self._mass_B) + 1, -1)  # the last for −1, the scenery
+        self._piece_of_body[self._piece_N] = np.arange(len(self._piece_N))
+        self._own = model.dof_M0.copy(), model.body_invweight0.copy(), model.geom_contype.copy()
+        self._fix(model, self._piece_N, True)
+        model.geom_contype[:] = 0
+        if self._lattice.mounted_N.any():
+            self._fix(model, np.array([self._whole]), True)
+        turn_N33 = rotation(model.body_iquat[1 + self._piece_N])
+        self._inertia_N33 = turn_N33 * model.body_inertia[1 + self._piece_N][:, None] @ turn_N33.transpose(0, 2, 1)
+
+    def _fix(self, model: mujoco.MjModel, body_N: Ints, fixed: bool) -> None:
+        """Gives bodies an inertia that nothing moves, or their own again."""
+        dof_N6 = 6 * body_N[:, None] + np.arange(6)
+        model.dof_armature[dof_N6] = _FIXED_KG if fixed else 0.0
+        model.dof_M0[dof_N6] = self._own[0][dof_N6] + model.dof_armature[dof_N6]
+        model.body_invweight0[1 + body_N] = 0.0 if fixed else self._own[1][1 + body_N]
+
+    def _strike(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
+        """Puts the hits of the last step on the lattice, and lets go what they break off."""
+        broken = np.isfinite(self._broke_s)
+        body_K2 = self._body_of_geom[data.contact.geom]
+        piece_K2 = self._piece_of_body[body_K2]
+        struck_K2 = (piece_K2 >= 0) & self._bonded_N[piece_K2] if broken else body_K2 == self._whole
+        struck_K2 &= ~self._is_side[data.contact.geom].any(axis=1, keepdims=True)
+        hits = [hit for contact, end in np.argwhere(struck_K2) if (hit := self._hit(data, contact, end, body_K2))]
+        if not hits:
+            return
+        load_N6 = np.zeros((len(self._piece_N), 6))
+        for hit in hits:
+            together = sum(other.ends == hit.ends for other in hits)  # one blow that touches at several points
+            load_N6[hit.piece] += hit.load_6 / together
+        if not self._lattice.crack(load_N6):
+            return
+        if not broken:
+            label_N, mounted_N = self._lattice.label_N, self._lattice.mounted_N
+            if mounted_N.all() or not (mounted_N.any() or label_N.any()):
+                return  # cracked, but nothing has come off
+            self._swap(model, data)
+            self._hitter = max(hits, key=lambda hit: float(np.linalg.norm(hit.load_6[:3]))).ends[1]
+        self._let_go(model)
+
+    def _hit(self, data: mujoco.MjData, contact: int, end: int, body_K2: Ints) -> _Touch | None:
+        """The load of one touch on the whole or on a piece, in the axes of the whole at rest."""
+        mine, other = int(body_K2[contact, end]), int(body_K2[contact, 1 - end])
+        point_3 = data.contact.pos[contact]
+        inwards_3 = data.contact.frame[contact, :3] * (1 if end else -1)  # the normal goes from end 0 to end 1
+        closing_mps = float((self._point_velocity(data, other, point_3) - self._point_velocity(data, mine, point_3)) @ inwards_3)
+        if closing_mps < SLIGHT_MPS:
+            return None
+        piece = int(self._piece_of_body[mine])
+        turn_33 = data.xmat[1 + mine].reshape(3, 3)
+        arm_3 = turn_33.T @ (point_3 - data.xpos[1 + mine])
+        if piece < 0:
+            piece = _nearest(self._lattice, arm_3)
+            arm_3 = arm_3 - self._lattice.center_N3[piece]
+        part_N = self._lattice.label_N == self._lattice.label_N[piece]
+        mass_kg = np.inf if self._lattice.mounted_N[piece] else float(self._lattice.mass_N[part_N].sum())
+        other_kg = np.inf if other < 0 else float(self._mass_B[other])
+        force_3 = turn_33.T @ inwards_3 * _peak_n(mass_kg, other_kg, closing_mps)
+        return _Touch(piece, np.concatenate([force_3, np.cross(arm_3, force_3)]), (mine, other))
+
+    def _point_velocity(self, data: mujoco.MjData, body: int, point_3: Array) -> Array:
+        """Of a point of a body in world axes, before the last step; the scenery stands still."""
+        assert self._velocity_B6 is not None
+        if body < 0:
+            return np.zeros(3)
+        spin_3 = data.xmat[1 + body].reshape(3, 3) @ self._velocity_B6[body, 3:]
+        velocity_3: Array = self._velocity_B6[body, :3] + np.cross(spin_3, point_3 - data.xpos[1 + body])
+        return velocity_3
+
+    def _swap(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
+        """The pieces take the place and the motion of the whole, which goes out of the way."""
+        pose_B7, velocity_B6 = data.qpos.reshape(-1, 7), data.qvel.reshape(-1, 6)
+        turn_33, spin_3 = rotation(pose_B7[self._whole, 3:]), velocity_B6[self._whole, 3:].copy()
+        self._turned_as = pose_B7[self._whole, 3:].copy()
+        center_N3 = self._lattice.center_N3
+        pose_B7[self._piece_N, :3] = pose_B7[self._whole, :3] + center_N3 @ turn_33.T
+        pose_B7[self._piece_N, 3:] = self._turned_as
+        velocity_B6[self._piece_N, :3] = velocity_B6[self._whole, :3] + np.cross(spin_3, center_N3) @ turn_33.T
+        velocity_B6[self._piece_N, 3:] = spin_3
+        pose_B7[self._whole, 2], velocity_B6[self._whole] = _PARKED_M, 0.0
+        self._fix(model, np.array([self._whole]), True)
+        model.geom_contype[:] = self._own[2]
+        self._broke_s = float(data.time)
+
+    def _let_go(self, model: mujoco.MjModel) -> None:
+        """Frees the pieces that have lost the ground, and finds the parts that move as one."""
+        label_N, mounted_N = self._lattice.label_N, self._lattice.mounted_N
+        self._fix(model, self._piece_N[~mounted_N], False)
+        several_N = np.bincount(label_N, minlength=len(label_N))[label_N] > 1
+        self._bonded_N = mounted_N | several_N
+        moves_N = several_N & ~mounted_N
+        self._parts = _Parts(self._lattice, moves_N, self._inertia_N33, self._piece_N) if moves_N.any() else None
+
+    def _count_loose(self) -> int:
+        """Pieces that have come off: off the ground, or off the largest part of a body that was free."""
+        lattice = self._lattice
+        if lattice.mounted_N.any():
+            return int((~lattice.mounted_N).sum())
+        return len(lattice.label_N) - int(np.bincount(lattice.label_N).max())
+
+
+class _Parts:
+    """Pieces off the mount that still hang together, part by part, in the axes of the whole at rest."""
+
+    def __init__(self, lattice: Lattice, member_N: NDArray[np.bool_], inertia_N33: Array, body_N: Ints) -> None:
+        order_M = np.flatnonzero(member_N)[np.argsort(lattice.label_N[member_N], kind="stable")]
+        label_M = lattice.label_N[order_M]
+        self._first_P = np.flatnonzero(np.diff(label_M, prepend=-1))
+        self._part_M = np.searchsorted(label_M[self._first_P], label_M)
+        self._body_M, self._inertia_M33 = body_N[order_M], inertia_N33[order_M]
+        mass_M1 = lattice.mass_N[order_M, None]
+        self._share_M1 = mass_M1 / self._sum(mass_M1)[self._part_M]
+        self._mass_M1 = mass_M1
+        self._arm_M3 = lattice.center_N3[order_M]
+        self._arm_M3 = self._arm_M3 - self._sum(self._share_M1 * self._arm_M3)[self._part_M]
+        self._cross_M33 = cross_matrix(self._arm_M3)  # arm × …
+        about_M33 = self._inertia_M33 - mass_M1[:, :, None] * self._cross_M33 @ self._cross_M33
+        self._unturning_P33 = np.linalg.inv(self._sum(about_M33))
+
+    def move_as_one(self, pose_B7: Array, velocity_B6: Array) -> None:
+        """Replaces the pieces' motion by the rigid one of the same momentum, and their places by those in the part."""
+        pose_M7, velocity_M6 = pose_B7[self._body_M], velocity_B6[self._body_M]
+        turn_P4 = self._sum(self._share_M1 * pose_M7[:, 3:])  # pieces of one part differ by one step's motion only
+        turn_P4 /= np.linalg.norm(turn_P4, axis=1, keepdims=True)
+        turn_M33 = rotation(turn_P4)[self._part_M]
+        place_P3 = self._sum(self._share_M1 * pose_M7[:, :3])
+        pose_M7[:, :3] = place_P3[self._part_M] + _times(turn_M33, self._arm_M3)
+        pose_M7[:, 3:] = turn_P4[self._part_M]
+        drift_P3 = self._sum(self._share_M1 * velocity_M6[:, :3])
+        own_M3 = _times(turn_M33.transpose(0, 2, 1), velocity_M6[:, :3])
+        momentum_M3 = self._mass_M1 * _times(self._cross_M33, own_M3) + _times(self._inertia_M33, velocity_M6[:, 3:])
+        spin_M3 = _times(self._unturning_P33, self._sum(momentum_M3))[self._part_M]
+        velocity_M6[:, :3] = drift_P3[self._part_M] - _times(turn_M33, _times(self._cross_M33, spin_M3))
+        velocity_M6[:, 3:] = spin_M3
+        pose_B7[self._body_M], velocity_B6[self._body_M] = pose_M7, velocity_M6
+
+    def _sum(self, values_M: Array) -> Array:
+        total_P: Array = np.add.reduceat(values_M, self._first_P)
+        return total_P
+
+
+def _load(lattice: Lattice, mass_kg: float, hit: Hit) -> Array:
+    """``load_N6`` of a hit on the unbroken whole."""
+    load_N6 = np.zeros((len(lattice.mass_N), 6))
+    piece = _nearest(lattice, np.array(hit.point_m))
+    held_kg = np.inf if lattice.mounted_N.any() else mass_kg
+    force_3 = np.array(hit.direction) * _peak_n(held_kg, hit.mass_kg, hit.speed_mps)
+    arm_3 = np.array(hit.point_m) - lattice.center_N3[piece]
+    load_N6[piece] = np.concatenate([force_3, np.cross(arm_3, force_3)])
+    return load_N6
+
+
+def _nearest(lattice: Lattice, point_3: Array) -> int:
+    return int(np.linalg.norm(lattice.center_N3 - point_3, axis=1).argmin())
+
+
+def _peak_n(mass_kg: float, other_kg: float, closing_mps: float) -> float:
+    """Peak force of a contact spring between two masses, undamped."""
+    return closing_mps * CONTACT_FREQUENCY_RADPS / (1 / mass_kg + 1 / other_kg)
+
+
+def _times(matrix_M33: Array, vector_M3: Array) -> Array:
+    product_M3: Array = (matrix_M33 @ vector_M3[:, :, None])[:, :, 0]
+    return product_M3
+
+
+def _vector(values_3: Array) -> Vec3:
+    x, y, z = values_3.tolist()
+    return (x, y, z)

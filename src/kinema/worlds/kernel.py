@@ -1,0 +1,151 @@
+"""From rays to pixels: every pixel of every frame on the CPU's threads, and what the CUDA kernel shares with it.
+
+Array suffixes: T frames, B bodies, K columns of a body's row, C cells, N list entries, H height, W width, S samples a
+pixel, J jobs, 3 colour channel.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numba import prange
+from numpy.typing import NDArray
+
+from kinema.worlds.compiled import REVISION, device, kernel, rare
+from kinema.worlds.rays import follow
+from kinema.worlds.stage import FOCAL, FORWARD, RIGHT, UP, Floats, Ints, World
+
+Codes = NDArray[np.uint8]
+Ids = NDArray[np.int16]
+Depths = NDArray[np.float32]
+
+TILE = 8  # pixels; tiles of the screen share a list of bodies, and one job is a row of tiles
+ENCODE_STEPS = 8192  # resolution of the table that encodes linear light
+"""The share of light that one step of the table stands for is 1 / ENCODE_STEPS."""
+
+
+class Film(NamedTuple):
+    """All frames as the kernels see them; see ``World`` for one."""
+
+    bodies_TBK: Floats
+    planes_P4: Floats
+    scenery_TK: Floats
+    count_T: Ints
+    screen_TC: Ints
+    screen_N: Ints
+    sunlit_TC: Ints
+    sunlit_N: Ints
+    surface_TXY4: Floats
+    paint_XY: Floats
+    voxels_TXYZ: NDArray[np.uint8]
+    palette_K3: Floats
+    offset_S2: Floats
+    srgb: NDArray[np.uint8]
+
+
+@device
+def world_of(film: Film, frame: int) -> World:
+    """One frame; water and voxels may have a single one for all."""
+    return World(
+        film.bodies_TBK[frame],
+        film.planes_P4,
+        film.scenery_TK[frame],
+        film.count_T[frame],
+        film.screen_N,
+        film.sunlit_TC[frame],
+        film.sunlit_N,
+        film.surface_TXY4[min(frame, film.surface_TXY4.shape[0] - 1)],
+        film.paint_XY,
+        film.voxels_TXYZ[min(frame, film.voxels_TXYZ.shape[0] - 1)],
+        film.palette_K3,
+    )
+
+
+@device
+def see(
+    world: World, start: int, past: int, across: float, down: float
+) -> tuple[float, float, float, int, int, float]:
+    """Follows the ray through a point of the picture, in pixels from its middle; depth is along the view's axis."""
+    scenery = world.scenery
+    across, up = across / scenery[FOCAL], -down / scenery[FOCAL]
+    dx = scenery[FORWARD] + across * scenery[RIGHT] + up * scenery[UP]
+    dy = scenery[FORWARD + 1] + across * scenery[RIGHT + 1] + up * scenery[UP + 1]
+    dz = scenery[FORWARD + 2] + across * scenery[RIGHT + 2] + up * scenery[UP + 2]
+    scale = 1.0 / math.sqrt(dx * dx + dy * dy + dz * dz)
+    red, green, blue, first, behind, t = follow(world, start, past, dx * scale, dy * scale, dz * scale)
+    return min(red, 1.0), min(green, 1.0), min(blue, 1.0), first, behind, t * scale
+
+
+@device
+def sample_point(film: Film, s: int) -> tuple[float, float]:
+    """Where sample ``s`` lies within a pixel; the one after the last, for depth, is the middle."""
+    if s == film.offset_S2.shape[0]:
+        return 0.5, 0.5
+    return film.offset_S2[s, 0], film.offset_S2[s, 1]
+
+
+@device
+def vote(winner: int, votes: int, body: int) -> tuple[int, int]:
+    """One vote of a majority (Boyer and Moore 1981)."""
+    if votes == 0:
+        return body, 1
+    return winner, (votes + 1 if body == winner else votes - 1)
+
+
+@device
+def code(film: Film, light: float) -> int:
+    """Entry of the table for light that ``offset_S2`` samples have added up."""
+    return int(light * (ENCODE_STEPS / film.offset_S2.shape[0]) + 0.5)
+
+
+@rare
+def _render_row(
+    film: Film, frame: int, tile_row: int, pixels_THW3: Codes, ids_THW: Ids, depth_THW: Depths, seen_B: Ints
+) -> None:
+    """Fills a row of tiles and counts the samples that see a body."""
+    height, width = ids_THW.shape[1:]
+    samples, columns = film.offset_S2.shape[0], (width + TILE - 1) // TILE
+    world = world_of(film, frame)
+    for row in range(tile_row * TILE, min(tile_row * TILE + TILE, height)):
+        for column in range(width):
+            cell = tile_row * columns + column // TILE
+            start, past = film.screen_TC[frame, cell], film.screen_TC[frame, cell + 1]
+            left, above = column - 0.5 * width, row - 0.5 * height
+            red, green, blue = 0.0, 0.0, 0.0
+            winner, votes = -1, 0
+            for s in range(samples + (1 if depth_THW.shape[0] > 0 else 0)):
+                x, y = sample_point(film, s)
+                r, g, b, first, behind, t = see(world, start, past, left + x, above + y)
+                if s == samples:
+                    depth_THW[frame, row, column] = t
+                    break
+                red, green, blue = red + r, green + g, blue + b
+                winner, votes = vote(winner, votes, first)
+                if first >= 0:
+                    seen_B[first] += 1
+                if behind >= 0:
+                    seen_B[behind] += 1
+            ids_THW[frame, row, column] = winner
+            pixels_THW3[frame, row, column, 0] = film.srgb[code(film, red)]
+            pixels_THW3[frame, row, column, 1] = film.srgb[code(film, green)]
+            pixels_THW3[frame, row, column, 2] = film.srgb[code(film, blue)]
+
+
+def _kernel_of(revision: int) -> Callable[[Film, Codes, Ids, Depths, Ints], int]:
+    """Builds the kernel; what it closes over is part of the key under which numba caches it."""
+
+    @kernel
+    def render_frames(film: Film, pixels_THW3: Codes, ids_THW: Ids, depth_THW: Depths, seen_JB: Ints) -> int:
+        """Fills pixels, ids and depth (unless it is empty); counts the samples that see a body per row of tiles."""
+        rows = (ids_THW.shape[1] + TILE - 1) // TILE
+        for job in prange(ids_THW.shape[0] * rows):
+            _render_row(film, job // rows, job % rows, pixels_THW3, ids_THW, depth_THW, seen_JB[job])
+        return revision
+
+    return render_frames
+
+
+render_frames = _kernel_of(REVISION)
