@@ -83,6 +83,16 @@ class PaintState:
 
 
 @dataclass(frozen=True)
+class VoxelState:
+    """A world of cubes, for every frame."""
+
+    origin_m: tuple[float, float, float]  # the corner of the first cube
+    cell_m: float
+    names: tuple[str, ...]  # of the kinds of cubes
+    grid_TXYZ: NDArray[np.uint8]  # 0 is empty, k is of kind names[k - 1]
+
+
+@dataclass(frozen=True)
 class WorldState:
     """The exact truth beside the pixels. Units are SI; orientations are unit quaternions (w, x, y, z)."""
 
@@ -99,6 +109,7 @@ class WorldState:
     events: tuple[Event, ...]
     water: WaterState | None = None
     paint: PaintState | None = None
+    voxels: VoxelState | None = None
     facts: dict[str, Any] = field(default_factory=dict)  # family-specific truth, for example the floor's colour
 
 

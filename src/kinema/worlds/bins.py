@@ -33,7 +33,7 @@ def lists_of(rectangle_TB4: Ints, count_T: Ints, columns: int, rows: int) -> tup
     return start_TC, bodies_N
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _count(rectangle_TB4: Ints, count_T: Ints, columns: int, start_TC: Ints) -> int:
     """Sets where each list begins; returns the length of all."""
     total = 0
@@ -53,7 +53,7 @@ def _count(rectangle_TB4: Ints, count_T: Ints, columns: int, start_TC: Ints) -> 
     return total
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _fill(rectangle_TB4: Ints, count_T: Ints, columns: int, start_TC: Ints, bodies_N: Ints) -> None:
     """Writes the lists."""
     frames, cells = start_TC.shape[0], start_TC.shape[1] - 1

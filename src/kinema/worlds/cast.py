@@ -52,6 +52,8 @@ class Cast:
         """What a body is called after: its shape, or what it is in its family."""
         if body in self.row:
             return "domino"
+        if body in self.observer.lenses and self.observer.state.facts.get("thing") == "water":
+            return "glass of water"
         thing = str(self.observer.state.facts.get("thing", ""))
         broken = any(info.part_of == body for info in self.infos)
         return thing if broken and thing in ("pane", "vase") else self.infos[body].shape
@@ -76,6 +78,10 @@ class Cast:
     def _described(self, body: int, noun: str, size: bool, material: bool) -> str:
         info = self.infos[body]
         parts = [self._color_word[info.color], noun]
+        if body in self.observer.lenses:
+            return (
+                noun if noun == "glass of water" else f"{self.voice.pick(('clear glass', 'transparent glass'))} {noun}"
+            )
         if material and info.material == "glass" and self._kind(body) == "pane":
             parts.insert(1, "glass")
         elif material and self.voice.chance(0.12):
@@ -94,6 +100,8 @@ class Cast:
             place = self.stack.index(body)
             rank = {0: "bottom", len(self.stack) - 1: "top"}.get(place, words.ORDINALS[place])
             return f"the {rank} {self._color_word[self.infos[body].color]} {self.noun(body)}"
+        if body in self.observer.lenses:
+            return f"the {self.noun(body)}" if self._kind(body) == "glass of water" else f"the glass {self.noun(body)}"
         if len(self.alike(body)) > 1:
             return f"one of the {self._color_word[self.infos[body].color]} {plural(self.noun(body))}"
         same_noun = [other for other in self.observer.bodies if self._kind(other) == self._kind(body)]
@@ -114,7 +122,9 @@ class Cast:
         if set(bodies) == set(self.stack):
             return self.voice.pick(("the tower", "the tower", "the stack")), False
         if set(bodies) == set(self.row):
-            return self.voice.pick((f"the {plural(self.noun(self.row[0]))}", f"all {count_word(len(bodies))} of them")), True
+            return self.voice.pick(
+                (f"the {plural(self.noun(self.row[0]))}", f"all {count_word(len(bodies))} of them")
+            ), True
         if set(bodies) < set(self.row):
             return self._part_of_row(bodies), True
         if len(bodies) == len(self.observer.bodies):
@@ -136,7 +146,10 @@ class Cast:
         count = len(bodies)
         nouns = {self.noun(body) for body in bodies}
         noun = plural(nouns.pop()) if len(nouns) == 1 else self.voice.pick(("bodies", "objects", "things"))
-        options = [f"the {count_word(count)} {noun}", f"both {noun}" if count == 2 else f"all {count_word(count)} {noun}"]
+        options = [
+            f"the {count_word(count)} {noun}",
+            f"both {noun}" if count == 2 else f"all {count_word(count)} {noun}",
+        ]
         if count == 2:
             options.append(join([self.the(body) for body in bodies]))
         return self.voice.pick(options)
@@ -187,13 +200,14 @@ class Cast:
             seen.update(group)
             parts.append(self.counted(group, size, material) if len(group) > 1 else self.full(body, size, material))
         by_noun = {self._kind(body) for body in bodies}
-        plain = len(by_noun) == 1 and len(bodies) == len(parts) and 2 <= len(bodies) <= 3
+        same = [other for other in self.observer.bodies if self._kind(other) in by_noun]
+        plain = len(by_noun) == 1 and len(parts) == len(bodies) == len(same) and 2 <= len(bodies) <= 3
         if plain and not size and not material and self.voice.chance(0.5):
             return self._by_color(bodies)
         return join(parts)
 
     def _by_color(self, bodies: Sequence[int]) -> str:
-        """Bodies that differ in colour alone: "a red and a blue ball", "three balls, one red, one blue and one green"."""
+        """Bodies that differ in colour alone: "a red and a blue ball", "two balls, one red and one blue,"."""
         colors = [self._color_word[self.infos[body].color] for body in bodies]
         noun = self.noun(bodies[0])
         if len(bodies) == 2 and self.voice.chance(0.6):

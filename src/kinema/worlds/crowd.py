@@ -7,33 +7,50 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kinema.worlds.deeds import MOMENT_S, Deed, Observer
+from kinema.worlds.deeds import LINGER_S, MOMENT_S, Deed, Observer
 
 OFF_SHARE = 0.5  # of its height, by which a body of a tower must sink to count as fallen
 ONE_FALL_S = 2.0  # what a tower loses later, it loses for another reason
 STIR_MPS = 0.15  # a domino that is faster has begun to fall
 ALONE = ("kicked", "jumps", "flies", "falls")  # worth a word of one body among many
+DRIP_S = 1.6  # drops further apart than this are told one by one
 RING_M = 0.004  # height of waves that is worth a word
 
 
 def all_deeds(observer: Observer) -> list[Deed]:
     """Everything that happens in a clip, in order of time."""
     row, stack = row_of(observer), stack_of(observer)
-    deeds = [deed for body in observer.bodies for deed in observer.timeline(body)]
+    prizes = {body for event in observer.state.events if event.kind == "scores" for body in event.bodies[1:]}
+    prizes |= {b for b in observer.bodies for prize in prizes if _same(observer, b, prize)}
+    deeds = [deed for body in observer.bodies if body not in prizes for deed in observer.timeline(body)]
     together = _chain(observer, row) + _fate_of_stack(observer, stack)
     if row or stack:  # a crowd is told as one until its fate is known, then its bodies one by one
         crowd = {*row, *stack}
         over_s = max((deed.end_s for deed in together if deed.kind not in ("keeps_standing", "stands")), default=0.0)
         deeds = [d for d in deeds if not set(d.bodies) & crowd or (d.start_s > over_s and d.kind in ALONE)]
     deeds = _without_floor_contacts_in_water(observer, deeds) + together
-    deeds += [d for d in _sights(observer) if not (row or stack) or d.prop >= 0]
-    deeds += _breaks(observer) + _rings(observer) + _strokes(observer) + _scores(observer)
-    deeds = [deed for deed in deeds if deed.start_s < deed.end_s]
+    deeds += [d for d in _sights(observer) if d.prop >= 0 or not (row or stack or prizes)]
+    deeds += (
+        _through_glass(observer)
+        + _drips(observer)
+        + _breaks(observer)
+        + _rings(observer)
+        + _strokes(observer)
+        + _scores(observer)
+    )
+    deeds = [deed for deed in deeds if deed.start_s < deed.end_s and not _breaking(deed, deeds)]
     return sorted(deeds, key=lambda deed: (deed.start_s, deed.end_s, deed.bodies))
+
+
+def _same(observer: Observer, first: int, second: int) -> bool:
+    """Whether two bodies look the same."""
+    one, two = observer.state.bodies[first], observer.state.bodies[second]
+    return (one.shape, one.color, one.material) == (two.shape, two.color, two.material)
 
 
 # --- rows and towers ------------------------------------------------------------------------------------------
@@ -157,6 +174,29 @@ def _sights(observer: Observer) -> list[Deed]:
     return deeds
 
 
+def _through_glass(observer: Observer) -> list[Deed]:
+    """Bodies whose middle is seen through a clear body, as long as it is."""
+    deeds = []
+    for glass in observer.lenses:
+        half_3 = np.array(observer.state.bodies[glass].half_size_m)
+        for body in observer.bodies:
+            if body == glass:
+                continue
+            behind_T = np.zeros(observer.frames, dtype=np.bool_)
+            for frame in range(observer.frames):
+                eye_3 = observer.state.camera_eye_T3[frame]
+                turn_33 = _rotation(observer.state.orientation_TB4[frame, glass])
+                start_3 = (eye_3 - observer.state.position_TB3[frame, glass]) @ turn_33
+                step_3 = (observer.state.position_TB3[frame, body] - eye_3) @ turn_33
+                behind_T[frame] = _crosses_box(start_3, step_3, 0.8 * half_3)
+            edges = np.flatnonzero(np.diff(np.concatenate([[0], behind_T.astype(np.int8), [0]])))
+            for first, past in zip(edges[::2], edges[1::2], strict=True):
+                start_s, end_s = float(first) / observer.fps, float(past) / observer.fps
+                if end_s - start_s > 0.25:
+                    deeds.append(Deed(start_s, min(end_s, observer.duration_s), "seen_through", (body,), (glass,)))
+    return deeds
+
+
 def occluder(observer: Observer, body: int, frame: int) -> tuple[int, int] | None:
     """(body, −1) or (−1, prop) that stands on the straight line from the camera to a body, if one does."""
     eye_3 = observer.state.camera_eye_T3[frame]
@@ -208,13 +248,21 @@ def _breaks(observer: Observer) -> list[Deed]:
         deeds.append(replace(_moment(observer, event.time_s, "shatters", (whole,)), others=hitters))
         since_s = event.time_s + MOMENT_S
         if observer.duration_s - since_s > MOMENT_S:
-            deeds.append(Deed(since_s, observer.duration_s, "pieces", (whole,)))
+            deeds.append(Deed(since_s, min(since_s + 3 * MOMENT_S, observer.duration_s), "pieces", (whole,)))
     wholes = {body.part_of for body in observer.state.bodies if body.part_of >= 0}
     for whole in wholes - {event.bodies[0] for event in broken}:
         hit_s = hit_at(observer, whole)
         if hit_s is not None:
             deeds.append(Deed(hit_s, observer.duration_s, "survives", (whole,)))
     return deeds
+
+
+def _breaking(hit: Deed, deeds: list[Deed]) -> bool:
+    """Whether a hit is the one that breaks something, which says it already."""
+    return hit.kind == "hits" and any(
+        deed.kind == "shatters" and deed.bodies == hit.others and abs(deed.start_s - hit.start_s) < 0.15
+        for deed in deeds
+    )
 
 
 def hit_at(observer: Observer, whole: int) -> float | None:
@@ -244,15 +292,37 @@ def _rings(observer: Observer) -> list[Deed]:
     if water is None:
         return []
     wave_T = np.abs(water.height_TXY - water.level_m).max(axis=(1, 2))
-    splashes = [event.time_s for event in observer.state.events if event.kind == "splash"]
+    splashes = _spaced([event.time_s for event in observer.state.events if event.kind == "splash"])
     deeds: list[Deed] = []
-    for start_s, next_s in zip(splashes, [*splashes[1:], observer.duration_s], strict=True):
+    for start_s, next_s in pairwise([*splashes, observer.duration_s]):
         first, last = observer.span(start_s + 0.1, next_s)
         high_T = np.flatnonzero(wave_T[first : last + 1] > RING_M)
         if len(high_T) and next_s - start_s > 2 * MOMENT_S:
             end_s = min((first + int(high_T[-1]) + 1) / observer.fps, next_s)
             deeds.append(Deed(start_s + 0.1, end_s, "rings", ()))
     return deeds
+
+
+def _spaced(times_s: list[float]) -> list[float]:
+    """Moments without those that follow another one closely."""
+    kept: list[float] = []
+    for time_s in times_s:
+        if not kept or time_s - kept[-1] > 2 * MOMENT_S:
+            kept.append(time_s)
+    return kept
+
+
+def _drips(observer: Observer) -> list[Deed]:
+    """Drops that fall into the water, told together as long as they keep coming."""
+    times_s = [e.time_s for e in observer.state.events if e.kind == "splash" and e.bodies[0] in observer.drops]
+    deeds: list[Deed] = []
+    for time_s in times_s:
+        last = deeds[-1] if deeds else None
+        if last is not None and time_s - last.end_s < DRIP_S and time_s - last.start_s < LINGER_S:
+            deeds[-1] = replace(last, end_s=time_s, times=last.times + 1)
+        else:
+            deeds.append(Deed(time_s - 0.05, time_s + 0.05, "drips", ()))
+    return [replace(deed, end_s=min(deed.end_s + 0.2, observer.duration_s)) for deed in deeds]
 
 
 def _strokes(observer: Observer) -> list[Deed]:
@@ -270,7 +340,7 @@ def _strokes(observer: Observer) -> list[Deed]:
 
 def _scores(observer: Observer) -> list[Deed]:
     events = [event for event in observer.state.events if event.kind == "scores"]
-    return [_moment(observer, event.time_s, "scores", event.bodies[:1]) for event in events]
+    return [replace(_moment(observer, e.time_s, "scores", e.bodies[:1]), others=e.bodies[1:2]) for e in events]
 
 
 def _moment(observer: Observer, time_s: float, kind: str, bodies: tuple[int, ...]) -> Deed:

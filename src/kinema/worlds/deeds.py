@@ -28,17 +28,19 @@ BOUNCE_MPS = 0.8  # upward speed after a contact with the floor that counts as a
 GRAVITY_MPS2 = 9.81
 
 WEIGHTS = {
-    **dict.fromkeys(("shatters", "chain", "collapses", "scores", "splashes", "paints"), 9.0),
+    **dict.fromkeys(("shatters", "chain", "collapses", "scores", "splashes", "paints", "drips", "seen_through"), 9.0),
     **dict.fromkeys(("hits", "collide", "topples", "lands_on", "falls_off", "survives", "sinks", "floats"), 7.0),
     **dict.fromkeys(("thrown", "falls", "hides", "comes_out", "keeps_standing", "stands", "stays_hidden"), 6.0),
-    **dict.fromkeys(("bounces", "down_ramp", "slides_down_ramp", "swings", "rolls", "slides", "pieces"), 5.0),
-    **dict.fromkeys(("flies", "keeps_bouncing", "keeps_swinging", "swings_back", "kicked", "jumps", "turns_back", "rings"), 4.0),
+    **dict.fromkeys(("bounces", "down_ramp", "slides_down_ramp", "swings", "rolls", "slides", "pieces", "hops"), 5.0),
+    **dict.fromkeys(
+        ("flies", "keeps_bouncing", "keeps_swinging", "swings_back", "kicked", "jumps", "turns_back", "rings"), 4.0
+    ),
     **dict.fromkeys(("bounces_again", "lands", "tumbles", "moves", "up_ramp", "leaves", "enters", "rings_cross"), 3.0),
     **dict.fromkeys(("rests", "stays_painted"), 2.5),
     "waits": 1.0,
 }
 """How much each kind of deed deserves to be told when there is not room for all."""
-GOING = ("rolls", "slides", "tumbles", "moves", "down_ramp", "slides_down_ramp", "up_ramp")
+GOING = ("hops", "rolls", "slides", "tumbles", "moves", "down_ramp", "slides_down_ramp", "up_ramp")
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,11 @@ class Observer:
         self.family, self.state, self.fps = family, state, fps
         self.frames = len(state.position_TB3)
         self.duration_s = self.frames / fps
-        self.bodies = [index for index, body in enumerate(state.bodies) if body.part_of < 0]
+        self.drops = [index for index, body in enumerate(state.bodies) if body.material == "water"]
+        self.bodies = [i for i, body in enumerate(state.bodies) if body.part_of < 0 and body.material != "water"]
+        clear = [b for b in self.bodies if (state.bodies[b].material, state.bodies[b].color) == ("glass", "white")]
+        self.lenses = clear if family == "lens" else []  # what one looks through
+        self.present = [body for body in self.bodies if state.shown_TB[0, body]]  # from the start
         self.speed_TB: NDArray[np.float64] = np.linalg.norm(state.velocity_TB3, axis=-1)
         smallest_B = np.array([min(info.half_size_m) for info in state.bodies])
         spin_TB = np.linalg.norm(state.angular_velocity_TB3, axis=-1) * smallest_B
@@ -128,10 +134,14 @@ class Observer:
         masses = [self.state.bodies[body].mass_kg for body in event.bodies if body >= 0]
         return event.kind == "contact" and event.value / min(masses) > HARD_KICK_MPS
 
-    def drop_m(self, body: int) -> float:
-        """How much lower a body ends than it began."""
-        z_T = self.state.position_TB3[:, body, 2]
-        return float(z_T[0] - z_T[-1])
+    def falls_over(self, event: Event) -> bool:
+        """Whether a body that topples comes to lie lower, as what rolls about its length does not; boxes may tip."""
+        body = event.bodies[0]
+        if self.state.bodies[body].shape in ("cube", "slab"):
+            return True
+        first, last = self.span(max(event.time_s - 1.0, 0.0), event.time_s + 0.5)
+        z_T = self.state.position_TB3[first : last + 1, body, 2]
+        return self.state.bodies[body].shape != "sphere" and float(z_T.max() - z_T.min()) > 0.06
 
     # --- motion between events --------------------------------------------------------------------------------
 
@@ -157,7 +167,7 @@ class Observer:
         how = "slow" if speed_T.max() < SLOW_MPS else "fast" if mean > FAST_MPS else ""
         if self.travel_m(body, first, last) < 0.12:
             return None
-        kind = self._gait(body, frames, mean)
+        kind = "hops" if self.family == "blocks" else self._gait(body, frames, mean)
         climb_m = self.state.position_TB3[last, body, 2] - self.state.position_TB3[first, body, 2]
         if any(prop["name"] == "ramp" for prop in self.state.facts.get("props", ())) and abs(climb_m) > 0.15:
             kind = "up_ramp" if climb_m > 0 else "down_ramp" if kind == "rolls" else "slides_down_ramp"
@@ -187,15 +197,24 @@ class Observer:
 
     def timeline(self, body: int) -> list[Deed]:
         """All deeds of one body in order, from one mark to the next."""
+        broken_s = [e.time_s for e in self.state.events if e.kind == "shatters" and e.bodies[0] == body]
+        gone_s = min(broken_s, default=self.duration_s)
         marks = [Deed(0.0, 0.0, "motion", (body,))]
         for event in self.state.events:
-            if body in event.bodies and 0.04 < event.time_s < self.duration_s - 0.04:
+            if body in event.bodies and 0.04 < event.time_s < gone_s - 0.04:
                 marks += [mark for mark in (self._mark(body, event),) if mark is not None]
+        if not self.state.shown_TB[0, body]:
+            marks[0] = replace(marks[0], start_s=self._appears_s(body))
         deeds: list[Deed] = []
-        for mark, following in zip(marks, [*marks[1:], Deed(self.duration_s, 0.0, "motion", ())], strict=True):
+        for mark, following in zip(marks, [*marks[1:], Deed(gone_s, 0.0, "motion", ())], strict=True):
             deeds += self._told(body, mark, following.start_s)
         deeds = [replace(d, kind="rests") if d.kind == "waits" and d.start_s > 0 else d for d in deeds]
         return _merged(deeds)
+
+    def _appears_s(self, body: int) -> float:
+        """When a body that was not there at the start comes to be."""
+        shown = np.flatnonzero(self.state.shown_TB[:, body])
+        return float(shown[0]) / self.fps if len(shown) else self.duration_s
 
     def _mark(self, body: int, event: Event) -> Deed | None:
         """What an event is for this body; ``motion`` where only its motion changes."""
@@ -203,12 +222,12 @@ class Observer:
         if event.kind == "contact":
             return self._contact(body, event, mark) if self.hard(event) else None
         if event.kind == "launch" and self.state.velocity_TB3[self.after(event.time_s), body, 2] > BOUNCE_MPS:
-            return replace(mark, kind="jumps", way=self.way(body, *self.span(event.time_s, event.time_s + MOMENT_S)))
+            return replace(mark, kind="jumps")
         if event.kind == "launch":
-            return replace(mark, kind="kicked", way=self.way(body, *self.span(event.time_s, event.time_s + MOMENT_S)))
+            return replace(mark, kind="kicked")
         if event.kind == "splash":
             return replace(mark, kind="splashes")
-        if event.kind == "topples" and self.state.bodies[body].shape == "sphere":
+        if event.kind == "topples" and not self.falls_over(event):
             return None
         if event.kind in ("floats", "sinks", "topples"):
             return replace(mark, kind=event.kind)
@@ -258,9 +277,13 @@ class Observer:
         if mark.kind == "swings":
             first, last = self.span(mark.start_s, end_s)
             return [replace(mark, end_s=end_s, way=self.way(body, first, last), kind="swings_back")]
-        if mark.kind in ("floats", "sinks"):
+        if mark.kind == "sinks":  # the event is its arrival at the bottom
+            return [replace(mark, start_s=self._wet_s(body, mark.start_s), end_s=min(mark.start_s + 0.2, end_s))]
+        if mark.kind == "floats":
             return [replace(mark, end_s=min(mark.start_s + 2 * MOMENT_S, end_s))]
         shown_s = min(mark.start_s + MOMENT_S, end_s)
+        if mark.kind in ("kicked", "jumps"):
+            mark = replace(mark, way=self.way(body, *self.span(mark.start_s, shown_s)))
         deeds = [replace(mark, end_s=shown_s)]
         if end_s - shown_s > LEAST_S and mark.kind != "splashes":
             deeds += self._moves(body, shown_s, end_s, mark.kind)
@@ -271,6 +294,11 @@ class Observer:
         first, last = self.span(mark.start_s, end_s)
         shift_2 = (self.state.position_TB3[last, body] - self.state.position_TB3[first, body])[:2]
         return float(self.right_T2[first] @ shift_2) * (1 if mark.way == "right" else -1) > 0.6 * TRAVEL_M
+
+    def _wet_s(self, body: int, until_s: float) -> float:
+        """A little after a body last came into the water."""
+        splashes_s = [e.time_s for e in self.state.events if e.kind == "splash" and e.bodies[0] == body]
+        return min(max((t for t in splashes_s if t < until_s), default=until_s - LEAST_S) + 0.15, until_s - 0.1)
 
     def _down_s(self, body: int, start_s: float, end_s: float) -> float:
         """When a bouncing body has stopped going up and down."""

@@ -45,8 +45,10 @@ def state_of(
         fps: frames per second.
         aspect: width of the picture by its height.
     """
-    in_picture_TB = _in_picture(motion.position_TB3, camera_eye_T3, camera_target_T3, scene, aspect)
-    events = [*motion.events, *_sight_events(visible_TB, in_picture_TB, motion.shown_TB, fps)]
+    in_picture_TB = in_picture(motion.position_TB3, camera_eye_T3, camera_target_T3, scene, aspect)
+    events = [*motion.events]
+    if scene.game is None:  # where gems go under the player, who hides whom is of no interest
+        events += _sight_events(visible_TB, in_picture_TB, motion.shown_TB, fps)
     for index, body in enumerate(scene.bodies):
         events += [Event(time_s, "rests", (index,)) for time_s in _rests(body, index, motion, fps)]
         events += [Event(time_s, "topples", (index,)) for time_s in _topples(body, index, motion, fps)]
@@ -70,6 +72,7 @@ def state_of(
         events=tuple(sorted(events, key=lambda event: (event.time_s, event.kind, event.bodies))),
         water=motion.water,
         paint=motion.paint,
+        voxels=motion.voxels,
         facts=_facts(scene),
     )
 
@@ -105,7 +108,7 @@ def _prop_facts(prop: Prop) -> dict[str, Any]:
     }
 
 
-def _in_picture(
+def in_picture(
     position_TB3: NDArray[np.float64],
     eye_T3: NDArray[np.float64],
     target_T3: NDArray[np.float64],
@@ -119,9 +122,7 @@ def _in_picture(
     right_T3 /= np.linalg.norm(right_T3, axis=1, keepdims=True)
     up_T3 = np.cross(right_T3, forward_T3)
     from_eye_TB3 = position_TB3 - eye_T3[:, None]
-    depth_TB, x_TB, y_TB = (
-        np.einsum("tbi,ti->tb", from_eye_TB3, axis_T3) for axis_T3 in (forward_T3, right_T3, up_T3)
-    )
+    depth_TB, x_TB, y_TB = (np.einsum("tbi,ti->tb", from_eye_TB3, axis_T3) for axis_T3 in (forward_T3, right_T3, up_T3))
     reach_TB = depth_TB * math.tan(math.radians(scene.camera.vertical_fov_deg) / 2)
     inside: NDArray[np.bool_] = (depth_TB > 0) & (np.abs(x_TB) < aspect * reach_TB) & (np.abs(y_TB) < reach_TB)
     return inside

@@ -7,7 +7,6 @@ that the sun sees, 3 axis or colour channel, 4 quaternion or rectangle.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,15 +41,15 @@ def film_of(
     offset_S2: Floats,
 ) -> Film:
     """Everything that the kernels need; the basin's walls join the bodies as scenery."""
-    id_B = np.arange(len(look.kind_B))
+    bodies_TBK = _table(look, position_TB3, _rotations(np.asarray(orientation_TB4, dtype=np.float64)))
     if look.water is not None:
-        look, position_TB3, orientation_TB4, shown_TB = _with_walls(look, position_TB3, orientation_TB4, shown_TB)
-        id_B = np.append(id_B, [-1] * 4)
-    bodies_TBK = _table(look, id_B, position_TB3, _rotations(np.asarray(orientation_TB4, dtype=np.float64)))
+        bodies_TBK = np.concatenate([bodies_TBK, _walls(look.water, len(bodies_TBK))], axis=1)
+        shown_TB = np.pad(shown_TB, [(0, 0), (0, 4)], constant_values=True)
     order_TB = np.argsort(~shown_TB, axis=1, kind="stable")  # who is there comes first
     bodies_TBK = np.take_along_axis(bodies_TBK, order_TB[..., None], axis=1)
     count_T = shown_TB.sum(axis=1).astype(np.int32)
-    eye_T3, target_T3 = (np.broadcast_to(a, (len(count_T), 3)).astype(np.float64) for a in (look.eye_T3, look.target_T3))
+    eye_T3 = np.broadcast_to(look.eye_T3, (len(count_T), 3)).astype(np.float64)
+    target_T3 = np.broadcast_to(look.target_T3, (len(count_T), 3)).astype(np.float64)
     view_T33, focal = views(eye_T3, target_T3), focal_length(look.vertical_fov_deg, height)
     scenery_TK = _scenery(look, eye_T3, target_T3, view_T33, focal)
     screen_TB4 = _screen_tiles(bodies_TBK, eye_T3, view_T33, focal, height, width)
@@ -86,53 +85,31 @@ def focal_length(vertical_fov_deg: float, height: int) -> float:
     return 0.5 * height / math.tan(math.radians(vertical_fov_deg) / 2)
 
 
-def _with_walls(
-    look: Look, position_TB3: Floats, orientation_TB4: Floats, shown_TB: NDArray[np.bool_]
-) -> tuple[Look, Floats, Floats, NDArray[np.bool_]]:
-    """The four walls of the basin as further boxes."""
-    water = look.water
-    assert water is not None
+def _walls(water: WaterLook, frames: int) -> Floats:
+    """The four walls of a basin as further bodies: boxes without a number."""
     thick, high = water.wall_m / 2, (water.level_m + water.rim_m) / 2
     middle_x, middle_y = (water.x0 + water.x1) / 2, (water.y0 + water.y1) / 2
     wide, deep = (water.x1 - water.x0) / 2, (water.y1 - water.y0) / 2
-    half_43 = np.array([[wide + 2 * thick, thick, high]] * 2 + [[thick, deep, high]] * 2)
-    position_43 = np.array(
-        [
-            [middle_x, water.y0 - thick, high],
-            [middle_x, water.y1 + thick, high],
-            [water.x0 - thick, middle_y, high],
-            [water.x1 + thick, middle_y, high],
-        ]
-    )
-    bodies, frames = len(look.kind_B), len(position_TB3)
-
-    def extend(array_B: NDArray[np.generic], rows: object) -> NDArray[np.generic]:
-        whole_B = np.broadcast_to(array_B, (bodies, *array_B.shape[1:]))
-        return np.concatenate([whole_B, np.broadcast_to(np.asarray(rows, array_B.dtype), (4, *array_B.shape[1:]))])
-
-    look = replace(
-        look,
-        kind_B=extend(look.kind_B, BOX),
-        half_size_B3=extend(np.asarray(look.half_size_B3).reshape(-1, 3), half_43),
-        albedo_B3=extend(np.asarray(look.albedo_B3).reshape(-1, 3), water.wall_albedo_3),
-        accent_B3=extend(look.accent_B3, 0.0),
-        pattern_B=extend(look.pattern_B, 0),
-        pattern_scale_B=extend(look.pattern_scale_B, 1.0),
-        gloss_B=extend(look.gloss_B, 0.0),
-        metallic_B=extend(look.metallic_B, False),
-        index_B=extend(look.index_B, water.wall_index),
-        plane_range_B2=extend(look.plane_range_B2, 0),
-    )
-    upright_4 = np.array([1.0, 0.0, 0.0, 0.0])
-    return (
-        look,
-        np.concatenate([position_TB3, np.broadcast_to(position_43, (frames, 4, 3))], axis=1),
-        np.concatenate([orientation_TB4, np.broadcast_to(upright_4, (frames, 4, 4))], axis=1),
-        np.concatenate([shown_TB, np.ones((frames, 4), bool)], axis=1),
-    )
+    table_4K = np.zeros((4, solids.COLUMNS))
+    table_4K[:, solids.CENTRE : solids.CENTRE + 3] = [
+        (middle_x, water.y0 - thick, high),
+        (middle_x, water.y1 + thick, high),
+        (water.x0 - thick, middle_y, high),
+        (water.x1 + thick, middle_y, high),
+    ]
+    half_43 = np.array([(wide + 2 * thick, thick, high)] * 2 + [(thick, deep, high)] * 2)
+    table_4K[:, solids.HALF : solids.HALF + 3] = half_43
+    table_4K[:, solids.RADIUS] = np.linalg.norm(half_43, axis=1)
+    table_4K[:, solids.REACH] = np.cbrt(half_43.prod(axis=1))
+    table_4K[:, solids.ROTATION : solids.ROTATION + 9] = np.eye(3).reshape(9)
+    table_4K[:, solids.KIND] = BOX
+    table_4K[:, solids.INDEX] = water.wall_index
+    table_4K[:, solids.ID] = -1
+    table_4K[:, solids.ALBEDO : solids.ALBEDO + 3] = water.wall_albedo_3
+    return np.broadcast_to(table_4K, (frames, 4, solids.COLUMNS))
 
 
-def _table(look: Look, id_B: NDArray[np.int64], position_TB3: Floats, rotation_TB33: Floats) -> Floats:
+def _table(look: Look, position_TB3: Floats, rotation_TB33: Floats) -> Floats:
     """The bodies as rows of numbers, one table a frame."""
     frames, bodies = position_TB3.shape[:2]
     x, y, z = np.asarray(look.half_size_B3, dtype=np.float64).reshape(-1, 3).T
@@ -146,7 +123,7 @@ def _table(look: Look, id_B: NDArray[np.int64], position_TB3: Floats, rotation_T
     table_TBK[..., solids.REACH] = np.cbrt(x * y * z)  # how far a body's contact darkening extends
     table_TBK[..., solids.KIND] = look.kind_B
     table_TBK[..., solids.INDEX] = look.index_B
-    table_TBK[..., solids.ID] = id_B
+    table_TBK[..., solids.ID] = np.arange(bodies)
     table_TBK[..., solids.ROTATION : solids.ROTATION + 9] = rotation_TB33.reshape(frames, bodies, 9)
     table_TBK[..., solids.HALF : solids.HALF + 3] = look.half_size_B3
     table_TBK[..., solids.FIRST_PLANE : solids.FIRST_PLANE + 2] = look.plane_range_B2
@@ -221,9 +198,7 @@ def _rotations(quaternion_TB4: Floats) -> Floats:
     return np.ascontiguousarray(np.stack([np.stack(row, axis=-1) for row in rows], axis=-2))
 
 
-def _screen_tiles(
-    bodies_TBK: Floats, eye_T3: Floats, view_T33: Floats, focal: float, height: int, width: int
-) -> Ints:
+def _screen_tiles(bodies_TBK: Floats, eye_T3: Floats, view_T33: Floats, focal: float, height: int, width: int) -> Ints:
     """Tiles in which a body may be seen: those of its projected bounding box (convex, so the corners do)."""
     corner_83 = np.array([[i, j, k] for i in (-1, 1) for j in (-1, 1) for k in (-1, 1)], dtype=np.float64)
     frames, bodies = bodies_TBK.shape[:2]

@@ -10,14 +10,14 @@ State: pieces are shown from the break on and the whole before it. While it is n
 belongs in the whole; a broken whole is at its pieces' centre of mass, turned as it broke. The visible share of a broken
 whole is the sum of its pieces' shares.
 
-Legend: T frames, B bodies, N pieces, P parts that move as one, M pieces in such parts.
+Legend: T frames, B bodies, N pieces, P parts that move as one, M pieces in such parts, K contacts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +36,8 @@ if TYPE_CHECKING:  # MuJoCo is heavy, and simulate imports this module
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 GAP = 0.004  # share by which a piece is smaller than its cell
-SLIGHT_MPS = 0.1  # slower touches strain nothing
+MARGIN = 1.45  # by which a body is stronger than what it is said to survive needs
+SLIGHT_MPS = 0.4  # slower touches strain nothing
 _FIXED_KG = 1e9  # inertia that nothing moves
 _PARKED_M = 1e4  # height at which a broken whole is out of the way
 
@@ -75,7 +76,10 @@ def pieces_of(
         info = BodyInfo("shard", whole.info.color, whole.info.material, "small", half, mass_kg, part_of=index)
         place = _vector(np.array(whole.position_m) + turn_33 @ cell.center_3)
         corners = tuple(_vector(corner_3) for corner_3 in corners_C3)
-        pieces.append(Body(info, place, whole.orientation, vertices_m=corners))
+        core_m = (1 - GAP) * min(
+            float(face.normal_3 @ (face.corners_C3[0] - cell.center_3)) for face in cell.faces
+        )
+        pieces.append(Body(info, place, whole.orientation, vertices_m=corners, core_m=core_m))
         for face in cell.faces:
             held = face.neighbour < 0 and any(face.normal_3 @ np.array(mount) > 0.99 for mount in mounts)
             if held or face.neighbour > number:
@@ -88,15 +92,16 @@ def pieces_of(
 def with_strength(
     whole: Body, pieces: Sequence[Body], welds: Sequence[Weld], survives: Hit, breaks: Hit
 ) -> tuple[Weld, ...]:
-    """The welds at such a strength that one hit is as far below what breaks them as another is above.
+    """The welds at such a strength that they survive one hit by a margin and not another, harder one.
 
     Glass has no strength of its own: it breaks at 30 to 1,000 MPa, depending on the flaws of its surface. So a scene may
     say what its body survives, and the same body then breaks under the harder hit.
     """
     lattice = Lattice(whole, pieces, welds)
     softer, harder = (float(lattice.strain(_load(lattice, whole.info.mass_kg, hit)).max()) for hit in (survives, breaks))
-    assert harder > softer, "a hit that must break the body has to be harder than one that must not"
-    return tuple(replace(weld, strength_n=weld.strength_n * (softer * harder) ** 0.5) for weld in welds)
+    strength_pa = MARGIN * softer
+    assert harder > strength_pa, "a hit that must break the body has to be clearly harder than one that must not"
+    return tuple(replace(weld, strength_n=weld.strength_n * strength_pa) for weld in welds)
 
 
 def visible_with_pieces(scene: Scene, visible_TB: Array) -> Array:
@@ -106,14 +111,6 @@ def visible_with_pieces(scene: Scene, visible_TB: Array) -> Array:
     visible_TB = visible_TB.copy()
     visible_TB[:, scene.broken.whole] += visible_TB[:, list(scene.broken.pieces)].sum(axis=1)
     return visible_TB
-
-
-class _Touch(NamedTuple):
-    """What one touch does to a piece, and the bodies that touch, the struck one first."""
-
-    piece: int
-    load_6: Array
-    ends: tuple[int, int]
 
 
 class Fracture:
@@ -130,12 +127,13 @@ class Fracture:
         self._hitter = -1
         self._velocity_B6: Array | None = None
         self._parts: _Parts | None = None
+        self._touching: Ints = np.zeros(0, dtype=np.int64)
 
     def before_step(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
         """Looks at the touches of the last step, breaks what they break and holds together what still is."""
         if self._velocity_B6 is None:
             self._begin(model)
-        elif data.ncon:
+        else:
             self._strike(model, data)
         if self._parts is not None:
             self._parts.move_as_one(data.qpos.reshape(-1, 7), data.qvel.reshape(-1, 6))
@@ -212,51 +210,56 @@ class Fracture:
         piece_K2 = self._piece_of_body[body_K2]
         struck_K2 = (piece_K2 >= 0) & self._bonded_N[piece_K2] if broken else body_K2 == self._whole
         struck_K2 &= ~self._is_side[data.contact.geom].any(axis=1, keepdims=True)
-        hits = [hit for contact, end in np.argwhere(struck_K2) if (hit := self._hit(data, contact, end, body_K2))]
-        if not hits:
+        pair_K = body_K2.min(axis=1) + len(self._mass_B) * body_K2.max(axis=1)
+        new_K = ~np.isin(pair_K, self._touching)  # a touch is hardest when it begins
+        self._touching = pair_K
+        struck_K = np.flatnonzero(struck_K2.any(axis=1) & new_K)
+        if not len(struck_K):
             return
+        end_K = struck_K2[struck_K].argmax(axis=1)
+        mine_K, other_K = body_K2[struck_K, end_K], body_K2[struck_K, 1 - end_K]
+        point_K3 = data.contact.pos[struck_K]
+        inwards_K3 = data.contact.frame[struck_K, :3] * np.where(end_K, 1, -1)[:, None]  # normals go from end 0 to 1
+        speed_K3 = self._velocity_at(data, other_K, point_K3) - self._velocity_at(data, mine_K, point_K3)
+        closing_K = np.einsum("ki,ki->k", speed_K3, inwards_K3)
         load_N6 = np.zeros((len(self._piece_N), 6))
-        for hit in hits:
-            together = sum(other.ends == hit.ends for other in hits)  # one blow that touches at several points
-            load_N6[hit.piece] += hit.load_6 / together
-        if not self._lattice.crack(load_N6):
+        hardest_n, hitter = 0.0, -1
+        for hit in np.flatnonzero(closing_K > SLIGHT_MPS):
+            mine, other = int(mine_K[hit]), int(other_K[hit])
+            turn_33 = data.xmat[1 + mine].reshape(3, 3)
+            arm_3, piece = (point_K3[hit] - data.xpos[1 + mine]) @ turn_33, int(self._piece_of_body[mine])
+            if piece < 0:
+                piece = _nearest(self._lattice, arm_3)
+                arm_3 = arm_3 - self._lattice.center_N3[piece]
+            points = int(((mine_K == mine) & (other_K == other)).sum())  # of one blow share its force
+            force_n = _peak_n(self._part_kg(piece), self._mass_B[other] if other >= 0 else np.inf, closing_K[hit]) / points
+            force_3 = force_n * inwards_K3[hit] @ turn_33
+            load_N6[piece] += np.concatenate([force_3, np.cross(arm_3, force_3)])
+            if force_n > hardest_n:
+                hardest_n, hitter = force_n, other
+        if hardest_n == 0.0 or not self._lattice.crack(load_N6):
             return
         if not broken:
             label_N, mounted_N = self._lattice.label_N, self._lattice.mounted_N
             if mounted_N.all() or not (mounted_N.any() or label_N.any()):
                 return  # cracked, but nothing has come off
             self._swap(model, data)
-            self._hitter = max(hits, key=lambda hit: float(np.linalg.norm(hit.load_6[:3]))).ends[1]
+            self._hitter = hitter
         self._let_go(model)
 
-    def _hit(self, data: mujoco.MjData, contact: int, end: int, body_K2: Ints) -> _Touch | None:
-        """The load of one touch on the whole or on a piece, in the axes of the whole at rest."""
-        mine, other = int(body_K2[contact, end]), int(body_K2[contact, 1 - end])
-        point_3 = data.contact.pos[contact]
-        inwards_3 = data.contact.frame[contact, :3] * (1 if end else -1)  # the normal goes from end 0 to end 1
-        closing_mps = float((self._point_velocity(data, other, point_3) - self._point_velocity(data, mine, point_3)) @ inwards_3)
-        if closing_mps < SLIGHT_MPS:
-            return None
-        piece = int(self._piece_of_body[mine])
-        turn_33 = data.xmat[1 + mine].reshape(3, 3)
-        arm_3 = turn_33.T @ (point_3 - data.xpos[1 + mine])
-        if piece < 0:
-            piece = _nearest(self._lattice, arm_3)
-            arm_3 = arm_3 - self._lattice.center_N3[piece]
-        part_N = self._lattice.label_N == self._lattice.label_N[piece]
-        mass_kg = np.inf if self._lattice.mounted_N[piece] else float(self._lattice.mass_N[part_N].sum())
-        other_kg = np.inf if other < 0 else float(self._mass_B[other])
-        force_3 = turn_33.T @ inwards_3 * _peak_n(mass_kg, other_kg, closing_mps)
-        return _Touch(piece, np.concatenate([force_3, np.cross(arm_3, force_3)]), (mine, other))
+    def _part_kg(self, piece: int) -> float:
+        """Mass of the part that a piece belongs to; what holds to the ground cannot be moved."""
+        lattice = self._lattice
+        if lattice.mounted_N[piece]:
+            return np.inf
+        return float(lattice.mass_N[lattice.label_N == lattice.label_N[piece]].sum())
 
-    def _point_velocity(self, data: mujoco.MjData, body: int, point_3: Array) -> Array:
-        """Of a point of a body in world axes, before the last step; the scenery stands still."""
+    def _velocity_at(self, data: mujoco.MjData, body_K: Ints, point_K3: Array) -> Array:
+        """Of points of bodies in world axes, before the last step; the scenery stands still."""
         assert self._velocity_B6 is not None
-        if body < 0:
-            return np.zeros(3)
-        spin_3 = data.xmat[1 + body].reshape(3, 3) @ self._velocity_B6[body, 3:]
-        velocity_3: Array = self._velocity_B6[body, :3] + np.cross(spin_3, point_3 - data.xpos[1 + body])
-        return velocity_3
+        spin_K3 = _times(data.xmat[1 + body_K].reshape(-1, 3, 3), self._velocity_B6[body_K, 3:])
+        velocity_K3 = self._velocity_B6[body_K, :3] + np.cross(spin_K3, point_K3 - data.xpos[1 + body_K])
+        return np.where(body_K[:, None] >= 0, velocity_K3, 0.0)
 
     def _swap(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
         """The pieces take the place and the motion of the whole, which goes out of the way."""

@@ -19,7 +19,7 @@ from kinema.worlds.scene import Body, Weld
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
-NOTCH = 0.4  # share of its strength that a weld keeps beside a fresh crack
+NOTCH = 0.3  # share of its strength that a weld keeps beside a fresh crack
 _RIDGE = 1e-8  # of the mean stiffness: keeps free pieces solvable
 
 
@@ -61,16 +61,12 @@ class Lattice:
             load_N6: force (N) and torque (N·m) about each piece's centre. Parts that hang on nothing are weighed
                 against their own inertia (inertia relief).
         """
-        count = len(self.mass_N)
-        stiffness = np.zeros((count + 1, count + 1, 6, 6))
-        for row, ends_W in enumerate((self.first_W, self.second_W)):
-            for column, others_W in enumerate((self.first_W, self.second_W)):
-                block_W66 = self._stiffness_W22[self.intact_W, row, column]
-                np.add.at(stiffness, (ends_W[self.intact_W], others_W[self.intact_W]), block_W66)
-        matrix = stiffness[:count, :count].transpose(0, 2, 1, 3).reshape(6 * count, 6 * count)
-        matrix[np.diag_indices(6 * count)] += _RIDGE * np.trace(matrix) / (6 * count) + 1e-12
-        moved = np.linalg.solve(matrix, self._balanced(load_N6).ravel())
-        moved_N6 = np.append(moved, np.zeros(6)).reshape(count + 1, 6)
+        moved_N6 = np.zeros((len(self.mass_N) + 1, 6))  # the ground last
+        for label in np.unique(self.label_N[(load_N6 != 0).any(axis=1)]):
+            if label not in self._solved:
+                self._solved[label] = self._solve(label)
+            part, compliance = self._solved[label]
+            moved_N6[part] = (compliance @ self._balanced(part, load_N6[part]).ravel()).reshape(-1, 6)
         ends_S26 = np.stack([moved_N6[self.first_W[self._weld_S]], moved_N6[self.second_W[self._weld_S]]], axis=1)
         force_S = self._spring_S * np.linalg.norm(np.einsum("seij,sej->si", self._shift_S236, ends_S26), axis=1)
         share_W = np.zeros(len(self.strength_W))
@@ -113,26 +109,38 @@ class Lattice:
         spring_S = np.einsum("s,seki,sfkj->sefij", self._spring_S, self._shift_S236, self._shift_S236)
         self._stiffness_W22 = np.add.reduceat(spring_S, np.cumsum(self._corners_W) - self._corners_W)
 
-    def _balanced(self, load_N6: Array) -> Array:
-        """The load, less what accelerates each part that hangs on nothing."""
-        load_N6 = load_N6.copy()
-        for label in np.unique(self.label_N[(load_N6 != 0).any(axis=1)]):
-            part = np.flatnonzero(self.label_N == label)
-            if self.mounted_N[part[0]]:
-                continue
-            mass_N, force_N3 = self.mass_N[part], load_N6[part, :3]
-            center_3 = mass_N @ self.center_N3[part] / mass_N.sum()
-            arm_N3 = self.center_N3[part] - center_3
-            matrix_N33 = cross_matrix(arm_N3)
-            inertia_33 = np.sum(self._inertia_N33[part] - mass_N[:, None, None] * matrix_N33 @ matrix_N33, axis=0)
-            torque_3 = np.sum(load_N6[part, 3:] + np.cross(arm_N3, force_N3), axis=0)
-            turning_3 = np.linalg.solve(inertia_33, torque_3)
-            load_N6[part, :3] -= mass_N[:, None] * (force_N3.sum(axis=0) / mass_N.sum() + np.cross(turning_3, arm_N3))
-            load_N6[part, 3:] -= self._inertia_N33[part] @ turning_3
-        return load_N6
+    def _solve(self, label: int) -> tuple[Ints, Array]:
+        """The pieces of a part, and how far each moves for each load on another: the inverse of the stiffness."""
+        part = np.flatnonzero(self.label_N == label)
+        place_N = np.full(len(self.mass_N) + 1, len(part))
+        place_N[part] = np.arange(len(part))
+        held_W = self.intact_W & (self.label_N[self.first_W] == label)
+        stiffness = np.zeros((len(part) + 1, len(part) + 1, 6, 6))
+        for row, ends_W in enumerate((self.first_W, self.second_W)):
+            for column, others_W in enumerate((self.first_W, self.second_W)):
+                places = place_N[ends_W[held_W]], place_N[others_W[held_W]]
+                np.add.at(stiffness, places, self._stiffness_W22[held_W, row, column])
+        size = 6 * len(part)
+        matrix = stiffness[:-1, :-1].transpose(0, 2, 1, 3).reshape(size, size)
+        matrix[np.diag_indices(size)] += _RIDGE * np.trace(matrix) / size + 1e-12
+        return part, np.linalg.inv(matrix)
+
+    def _balanced(self, part: Ints, load_N6: Array) -> Array:
+        """The load on a part, less what accelerates it if it hangs on nothing."""
+        if self.mounted_N[part[0]]:
+            return load_N6
+        mass_N, force_N3 = self.mass_N[part], load_N6[:, :3]
+        arm_N3 = self.center_N3[part] - mass_N @ self.center_N3[part] / mass_N.sum()
+        matrix_N33 = cross_matrix(arm_N3)
+        inertia_33 = np.sum(self._inertia_N33[part] - mass_N[:, None, None] * matrix_N33 @ matrix_N33, axis=0)
+        torque_3 = np.sum(load_N6[:, 3:] + np.cross(arm_N3, force_N3), axis=0)
+        turning_3 = np.linalg.solve(inertia_33, torque_3)
+        push_N3 = mass_N[:, None] * (force_N3.sum(axis=0) / mass_N.sum() + np.cross(turning_3, arm_N3))
+        return load_N6 - np.concatenate([push_N3, self._inertia_N33[part] @ turning_3], axis=1)
 
     def _relabel(self) -> None:
         """Finds the connected parts: the smallest index spreads over the intact welds. The ground joins nothing."""
+        self._solved: dict[int, tuple[Ints, Array]] = {}
         count = len(self.mass_N)
         held_W = self.intact_W & (self.second_W < count)
         first_W, second_W = self.first_W[held_W], self.second_W[held_W]

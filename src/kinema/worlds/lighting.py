@@ -7,8 +7,29 @@ from kinema.worlds.compiled import device, rare
 from kinema.worlds.optics import ABSORPTION_M, fresnel, transmit
 from kinema.worlds.solids import ALBEDO, CENTRE, FAR, INDEX, RADIUS, REACH
 from kinema.worlds.stage import (
-    CELL_U, CELL_V, CELLS_ACROSS, CELLS_DOWN, CELLS_PER_U, CELLS_PER_V, HORIZON, SUN, SUN_U, SUN_V, SUNLIGHT, TOP,
-    VOXEL_CELL, VOXEL_ORIGIN, WATER_INDEX, WATER_SUN, WATER_TINT, WATER_X0, WATER_X1, WATER_Y0, WATER_Y1, Floats, World,
+    CELL_U,
+    CELL_V,
+    CELLS_ACROSS,
+    CELLS_DOWN,
+    CELLS_PER_U,
+    CELLS_PER_V,
+    HORIZON,
+    SUN,
+    SUN_U,
+    SUN_V,
+    SUNLIGHT,
+    TOP,
+    VOXEL_CELL,
+    VOXEL_ORIGIN,
+    WATER_INDEX,
+    WATER_SUN,
+    WATER_TINT,
+    WATER_X0,
+    WATER_X1,
+    WATER_Y0,
+    WATER_Y1,
+    Floats,
+    World,
 )
 from kinema.worlds.voxel_rays import first_voxel
 from kinema.worlds.water_rays import CURVATURE, HEIGHT, gathered, surface
@@ -26,7 +47,16 @@ def contact(gap: float, reach: float) -> float:
 
 @rare
 def _through_glass(
-    bodies_BK: Floats, planes_P4: Floats, b: int, path: float, dx: float, dy: float, dz: float, x: float, y: float, z: float
+    bodies_BK: Floats,
+    planes_P4: Floats,
+    b: int,
+    path: float,
+    dx: float,
+    dy: float,
+    dz: float,
+    x: float,
+    y: float,
+    z: float,
 ) -> tuple[float, float, float]:
     """Sunlight that passes a transparent body which a ray towards the sun enters at ``x, y, z``."""
     nx, ny, nz = solids.normal(bodies_BK, planes_P4, b, x, y, z)
@@ -84,7 +114,7 @@ def light(
     sky = 1.0
     if own >= 0:
         sky = contact(z, bodies_BK[own, REACH])  # the floor takes light from the underside of what stands on it
-    start, past = 0, world.count
+    start, past = 0, world.bodies
     if not wet:
         u = x * scenery[SUN_U] + y * scenery[SUN_U + 1] + z * scenery[SUN_U + 2]
         v = x * scenery[SUN_V] + y * scenery[SUN_V + 1] + z * scenery[SUN_V + 2]

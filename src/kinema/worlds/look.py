@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kinema.data import PaintState, WaterState
-from kinema.worlds import palette, tracer
+from kinema.data import PaintState, VoxelState, WaterState
+from kinema.worlds import palette, tracer, voxels
 from kinema.worlds.cells import planes_of
 from kinema.worlds.palette import Rgb
 from kinema.worlds.scene import Body, Prop, Scene, Vec3, Water
@@ -107,6 +107,7 @@ def look_of(scene: Scene, motion: Motion, eye_T3: Floats, target_T3: Floats, fps
         vertical_fov_deg=scene.camera.vertical_fov_deg,
         water=None if scene.water is None or motion.water is None else _water(scene.water, motion.water),
         paint=None if motion.paint is None else _paint(motion.paint, fps),
+        voxels=None if motion.voxels is None else _voxels(motion.voxels),
     )
 
 
@@ -157,7 +158,7 @@ def _body(body: Body) -> _Thing:
         scale_m=GRAIN_M,
         gloss=material.gloss,
         metallic=material.metallic,
-        index=material.index,
+        index=body.index or material.index,
         corners_m=body.vertices_m if info.shape == "shard" else (),
     )
 
@@ -182,13 +183,19 @@ def _water(drawn: Water, state: WaterState) -> tracer.WaterLook:
         level_m=state.level_m,
         height_TXY=state.height_TXY.astype(np.float64),
         tint_3=np.array(palette.WATER[drawn.tint]) ** 2,  # of a whole metre
-        wall_albedo_3=np.array(palette.SCENERY[drawn.wall_color]),
+        wall_albedo_3=np.array((0.9, 0.95, 0.93) if drawn.wall_color == "glass" else palette.SCENERY[drawn.wall_color]),
+        wall_index=palette.MATERIALS["glass"].index if drawn.wall_color == "glass" else 0.0,
     )
 
 
 def _paint(state: PaintState, fps: float) -> tracer.PaintLook:
     time_XY = state.time_XY.astype(np.float64) * fps
     return tracer.PaintLook(*state.x_m, *state.y_m, time_XY=time_XY, color_3=np.array(palette.COLORS[state.color]))
+
+
+def _voxels(state: VoxelState) -> tracer.VoxelLook:
+    colors_K3 = np.array([(0.0, 0.0, 0.0), *(voxels.COLORS[name] for name in state.names)])
+    return tracer.VoxelLook(np.array(state.origin_m), state.cell_m, state.grid_TXYZ, colors_K3)
 
 
 def _mixed(first: Sequence[float], second: Sequence[float], share: float) -> Rgb:

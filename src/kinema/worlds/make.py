@@ -18,6 +18,7 @@ from kinema.worlds.events import state_of
 from kinema.worlds.families import FAMILIES
 from kinema.worlds.look import look_of, poses
 from kinema.worlds.narrate import narrate
+from kinema.worlds.playing import play
 from kinema.worlds.scene import Draw
 from kinema.worlds.simulate import simulate
 
@@ -58,7 +59,7 @@ def make_world(family: str, seed: int, worlds: WorldsConfig, depth: bool = False
     rng = np.random.default_rng([VERSION, zlib.crc32(family.encode()), seed])
     scene = FAMILIES[family](Draw(family, rng, seed >= HELD_OUT_SEED, worlds.frames / worlds.fps))
     scene = replace(scene, camera=camera.fit(scene.camera, worlds.height, worlds.width))
-    motion = simulate(scene, worlds.frames, worlds.fps)
+    motion = (simulate if scene.game is None else play)(scene, worlds.frames, worlds.fps)
     eye_T3, target_T3 = camera.path(scene.camera, scene.camera_move, worlds.frames, worlds.fps)
     position_TA3, orientation_TA4, shown_TA = poses(scene, motion)
     image = tracer.render(

@@ -9,7 +9,16 @@ from kinema.worlds.compiled import device, rare
 from kinema.worlds.lighting import NUDGE
 from kinema.worlds.solids import FAR
 from kinema.worlds.stage import (
-    VOXEL_CELL, VOXEL_ORIGIN, WATER_HIGH, WATER_INDEX, WATER_LOW, WATER_X0, WATER_X1, WATER_Y0, WATER_Y1, World,
+    VOXEL_CELL,
+    VOXEL_ORIGIN,
+    WATER_HIGH,
+    WATER_INDEX,
+    WATER_LOW,
+    WATER_X0,
+    WATER_X1,
+    WATER_Y0,
+    WATER_Y1,
+    World,
 )
 from kinema.worlds.voxel_rays import first_voxel
 from kinema.worlds.water_rays import HEIGHT, SLOPE_X, SLOPE_Y, crossing, surface
@@ -52,9 +61,7 @@ def _meet_voxel(
 
 
 @rare
-def _meet_water(
-    world: World, wet: bool, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float
-) -> float:
+def _meet_water(world: World, wet: bool, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float) -> float:
     """Distance to the water's surface, from above or (``wet``) from below."""
     scenery = world.scenery
     x0, x1, y0, y1 = scenery[WATER_X0], scenery[WATER_X1], scenery[WATER_Y0], scenery[WATER_Y1]

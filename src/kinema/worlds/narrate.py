@@ -15,14 +15,15 @@ import numpy as np
 from kinema.data import Beat, Caption, WorldState
 from kinema.worlds.cast import Cast, Voice
 from kinema.worlds.crowd import all_deeds
-from kinema.worlds.deeds import LEAST_S, Deed, Observer
+from kinema.worlds.deeds import LEAST_S, Observer
 from kinema.worlds.setting import Setting
-from kinema.worlds.tell import Teller, Telling
+from kinema.worlds.tell import BARE, Teller, Telling, together
 from kinema.worlds.words import agree, article, count_word, join, plural, sentence
 
 MOST_WORDS = 115  # of a summary
 BEATS = 8  # of a clip of a few seconds; longer clips have more
 MOST_BEATS = 20
+BEAT_S = 0.1  # how far beats that are told as one may differ in their ends
 CONNECTED_S = 0.25  # what begins so much later may be told with "then"
 
 
@@ -50,12 +51,14 @@ class Narrator:
         camera = self.setting.camera() if self._camera_moves() or self.voice.chance(0.35) else ""
         camera_first = self.voice.chance(0.4)
         teller = self._teller()
-        teller.mentioned.update(self.observer.bodies)
+        teller.mentioned.update(self.observer.present)
         teller.props_mentioned = True
         story = teller.story(self.deeds, most=3 + min(len(self.observer.bodies), 4))
+        late = [body for body in self.observer.bodies if body not in teller.mentioned]
+        later = [f"{self.cast.listed(late)} {agree('come* later', len(late) > 1)}"] if late else []
         while True:
             told = self._connected(story)
-            parts = [*opening, *([camera] if camera and camera_first else []), *told]
+            parts = [*opening, *([camera] if camera and camera_first else []), *told, *later]
             parts += [camera] if camera and not camera_first else []
             text = " ".join(sentence(part) for part in parts)
             if len(text.split()) <= MOST_WORDS or len(story) <= 1:
@@ -70,6 +73,8 @@ class Narrator:
         floor, light = self.setting.floor(), self.setting.light()
         cast, place = self._tableau(), self._place_word()
         scenery = self.setting.scenery(ramps=" ramp" not in cast)
+        if not cast:
+            cast, scenery = join(scenery) or "an empty scene", []
         there = join(scenery)
         beside = self.voice.pick(("beside", "with", "together with"))
         form = int(self.voice.rng.integers(5))
@@ -82,7 +87,10 @@ class Narrator:
         elif form == 3:
             clauses = [f"{light} we see {cast} {place} {floor}"]
         else:
-            clauses = [f"{cast} {place} {floor}", self.voice.pick((f"the scene is shown {light}", f"it is all {light}"))]
+            clauses = [
+                f"{cast} {place} {floor}",
+                self.voice.pick((f"the scene is shown {light}", f"it is all {light}")),
+            ]
             clauses = clauses[:1] if self.voice.chance(0.3) else clauses
         if there and self.voice.chance(0.5):
             clauses[-1 if form < 2 else 0] += f", {beside} {there}"
@@ -92,11 +100,11 @@ class Narrator:
         return clauses + self._relations()
 
     def _many(self) -> bool:
-        return len(self.observer.bodies) > 1 and not self.cast.stack and not self.cast.row
+        return len(self.observer.present) > 1 and not self.cast.stack and not self.cast.row
 
     def _tableau(self) -> str:
         """All bodies at their first mention, with sides or as a row or a stack."""
-        voice, cast, bodies = self.voice, self.cast, self.observer.bodies
+        voice, cast, bodies = self.voice, self.cast, self.observer.present
         crowd = cast.row or cast.stack
         size, material = voice.chance(0.85), voice.chance(0.85)
         groups = []
@@ -110,34 +118,43 @@ class Narrator:
             return join(groups)
         sides = voice.chance(0.75)
         named = [cast.full(body, size, material) for body in others]
-        return join([name + (f" {self.setting.place(b)}" if sides else "") for name, b in zip(named, others, strict=True)])
+        return join(
+            [name + (f" {self.setting.place(b)}" if sides else "") for name, b in zip(named, others, strict=True)]
+        )
 
     def _place_word(self) -> str:
         """How the bodies are to the floor at the start."""
-        state, bodies = self.observer.state, self.observer.bodies
+        state, bodies = self.observer.state, self.observer.present
+        if not bodies:
+            return "on"
+        if self.observer.family == "blocks":
+            return f"{self.voice.pick(('in', 'on'))} {self.setting.blocks()} on"
         low_m = [self.observer.low_m(body) for body in bodies]
-        on_something = self.setting.ramps() or self.cast.stack or any(self.setting.hangs(body) for body in bodies) or state.water is not None
+        on_something = (
+            self.setting.ramps()
+            or self.cast.stack
+            or any(self.setting.hangs(body) for body in bodies)
+            or state.water is not None
+        )
         if min(low_m) > 0.2 and not on_something:
             return self.voice.pick(("above", "high above", "over"))
         return "on" if on_something or min(low_m) < 0.1 else "with"
 
     def _relations(self) -> list[str]:
         """Sometimes a sentence on how two bodies stand to each other, or on what a mirror or a lens shows."""
-        bodies, observer = self.observer.bodies, self.observer
+        bodies = self.observer.present
         told = []
-        facts = observer.state.facts
+        if "score" in self.setting.facts:
+            score = count_word(int(self.setting.facts["score"]))
+            told.append(self.voice.pick(("a board shows the score", f"the score is {score} at first", "")))
         if any(prop.get("mirror") for prop in self.setting.props):
-            told.append(self.voice.pick(("the mirror shows it all a second time", "a mirror shows the reflection")))
-        behind = facts.get("behind")
-        if isinstance(behind, int) and facts.get("thing") and observer.family == "lens":
-            through = {"water": "the water"}.get(str(facts["thing"]), f"the glass {facts['thing']}")
-            told.append(self.voice.pick((f"{self.cast.the(behind)} is seen through {through}", f"{through} bends the view of {self.cast.the(behind)}")))
+            told.append(self.voice.pick(("the mirror shows it all again", "the mirror reflects the scene", "")))
         if len(bodies) > 1 and not self.cast.row and not self.cast.stack and self.voice.chance(0.35):
             first, second = (int(body) for body in self.voice.rng.choice(bodies, 2, replace=False))
             relation = self.setting.relation(first, second)
             if relation and len(self.cast.alike(first)) == len(self.cast.alike(second)) == 1:
                 told.append(f"{self.cast.the(first)} is {relation} {self.cast.the(second)}")
-        return told
+        return [clause for clause in told if clause]
 
     def _connected(self, story: Sequence[Telling]) -> list[str]:
         """Sentences of the story, some begun with a word on their order in time."""
@@ -161,13 +178,23 @@ class Narrator:
     def short(self) -> str:
         """One line as a person would type it: who does what, sometimes where and in what light."""
         teller = self._teller()
-        story = teller.story([deed for deed in self.deeds if deed.kind != "waits"], most=1, chain=2)
+        deeds = [deed for deed in self.deeds if deed.kind != "waits"]
+        story = teller.story(deeds, most=1, chain=2, taste=0.3)
         text = story[0].text if story else ""
+        other = [d for d in deeds if not set(d.bodies) & teller.mentioned and d.kind not in BARE] if story else []
+        if other and self.voice.chance(0.6):
+            second = teller.story(other, most=1, chain=1)[0]
+            text += self.voice.pick((" and ", " while ")) + second.text
         unsaid = [body for body in self.observer.bodies if body not in teller.mentioned]
         if unsaid:
             rest = self._crowd_words(unsaid)
             text = f"{text}, {self.voice.pick(('with', 'beside', 'next to'))} {rest}" if text else rest
-        if self.setting.props and self.voice.chance(0.5) and not any(deed.prop >= 0 for p in story for deed in p.deeds):
+        mirror = self.observer.family == "mirror"
+        if (
+            self.setting.props
+            and self.voice.chance(0.9 if mirror else 0.5)
+            and not any(deed.prop >= 0 for p in story for deed in p.deeds)
+        ):
             scenery = self.setting.scenery()
             text += f", {self.voice.pick(('with', 'near'))} {join(scenery)}" if scenery else ""
         if not text:
@@ -178,13 +205,15 @@ class Narrator:
             text += f" {self._short_place(story)} {self.setting.floor(plain=self.voice.chance(0.6))}"
         if self.voice.chance(0.22):
             text += f" {self.setting.light()}"
-        if self._camera_moves() and self.voice.chance(0.4):
+        if self._camera_moves() and self.voice.chance(0.85 if self.observer.family == "orbit" else 0.4):
             text += f", {self.voice.pick(('', 'while '))}{self.setting.camera()}"
         return text
 
     def _short_place(self, story: Sequence[Telling]) -> str:
         if story and story[0].deeds[-1].kind == "falls":
             return self.voice.pick(("onto", "on", "towards"))
+        if self.observer.family == "blocks":
+            return self._place_word()
         return "on" if story else self._place_word()
 
     def _crowd_words(self, bodies: Sequence[int]) -> str:
@@ -202,16 +231,19 @@ class Narrator:
 
     def beats(self) -> tuple[Beat, ...]:
         """What happens when: one line per deed, the least important left out where there are too many."""
-        deeds = [deed for deed in self.deeds if deed.end_s - deed.start_s > 0.06]
+        deeds = [deed for deed in together(self.deeds, BEAT_S) if deed.end_s - deed.start_s > 0.06]
         most = min(MOST_BEATS, BEATS + int(max(self.observer.duration_s - 4.0, 0.0) / 4))
         while len(deeds) > most:
             starts = [0.0, *(deed.start_s for deed in deeds), self.observer.duration_s]
             worth = [deed.weight * (starts[i + 2] - starts[i] + LEAST_S) for i, deed in enumerate(deeds)]
             deeds.pop(int(np.argmin(worth)))
         teller = self._teller()
-        teller.mentioned.update(self.observer.bodies)
+        teller.mentioned.update(self.observer.present)
         teller.props_mentioned = True
-        return tuple(Beat(round(d.start_s, 2), round(d.end_s, 2), teller.clause(d)) for d in deeds)
+        beats = [Beat(round(d.start_s, 2), round(d.end_s, 2), teller.clause(d)) for d in deeds]
+        if self._camera_moves() and self.voice.chance(0.5):
+            beats.insert(0, Beat(0.0, round(self.observer.duration_s, 2), self.setting.camera()))
+        return tuple(beats)
 
 
 def narrate(

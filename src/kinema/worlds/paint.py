@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import mujoco
 import numpy as np
-from numpy.typing import NDArray
 
 from kinema.data import Event, PaintState
 from kinema.worlds.scene import HALF_DEPTH_M, HALF_WIDTH_M, Scene
@@ -23,14 +22,14 @@ if TYPE_CHECKING:
 CELL_M = 0.02
 TOUCHING_M = 0.004  # closer to the floor than this is on it
 MOVED_M = 0.005  # a new piece of the stroke is drawn after so much way
-PAUSE_S = 0.25  # without a new piece for so long, a stroke has ended
+PAUSE_S = 0.7  # without a new piece for so long, a stroke has ended
 
 
 class PaintEffect:
     """Follows the painted ball from step to step.
 
-    The path is straight between pieces of half a centimetre. The stroke is as wide as the scene says where it begins and narrows
-    with the square root of the paint that is left: a ball that has come as far as ``length_m`` on the floor is dry.
+    The path is straight between pieces of half a centimetre. The stroke is as wide as the scene says where it begins
+    and narrows with the square root of the paint that is left: a ball that has come ``length_m`` on the floor is dry.
     """
 
     def __init__(self, scene: Scene) -> None:
@@ -54,7 +53,8 @@ class PaintEffect:
         if self._last_2 is not None and moved_m < MOVED_M:
             return
         width_m = self._paint.width_m * math.sqrt(1 - self._way_m / self._paint.length_m)
-        _stroke(self._time_XY, *from_2, *place_2, width_m / 2, data.time)
+        (x0, y0), (x1, y1) = from_2, place_2
+        _stroke(self._time_XY, x0, y0, x1, y1, width_m / 2, data.time)
         self._way_m += moved_m
         self._last_2 = place_2
         self._painted_s.append(float(data.time))
@@ -66,12 +66,12 @@ class PaintEffect:
         """Adds the stroke and the moments at which it begins and ends."""
         extent = (-HALF_WIDTH_M, HALF_WIDTH_M), (-HALF_DEPTH_M, HALF_DEPTH_M)
         state = PaintState(*extent, self._paint.color, self._time_XY.astype(np.float32))
-        events = []
+        events, dry = [], self._way_m >= self._paint.length_m
         times_s = [-math.inf, *self._painted_s, math.inf]
         for before_s, time_s, after_s in zip(times_s, times_s[1:], times_s[2:], strict=False):
             if time_s - before_s > PAUSE_S:
                 events.append(Event(time_s, "stroke_begins", (self._paint.body,)))
-            if after_s - time_s > PAUSE_S and time_s + PAUSE_S < self._now_s:
+            if after_s - time_s > PAUSE_S and (min(after_s, self._now_s) - time_s > PAUSE_S or dry):
                 events.append(Event(time_s, "stroke_ends", (self._paint.body,)))
         return replace(motion, paint=state, events=(*motion.events, *events))
 

@@ -53,6 +53,7 @@ MATERIALS: dict[str, Material] = {
     "metal": Material(restitution=0.30, density=7800.0, friction=0.8, gloss=0.35, metallic=True),
     "glass": Material(restitution=0.65, density=2500.0, friction=0.6, gloss=0.04, index=1.5),
     "wood": Material(restitution=0.42, density=600.0, friction=1.2, gloss=0.0, grain=True),
+    "water": Material(restitution=0.05, density=1000.0, friction=0.3, gloss=0.02, index=1.33),  # of drops only
 }
 MATERIAL_WEIGHT = {"matte": 0.3, "rubber": 0.25, "metal": 0.2, "glass": 0.1, "wood": 0.15}
 
@@ -97,8 +98,8 @@ MIRROR_GLOSS = 0.92
 
 WATER: dict[str, Rgb] = {
     "clear": (0.85, 0.95, 0.97),
-    "blue": (0.30, 0.62, 0.85),
-    "green": (0.35, 0.75, 0.55),
+    "blue": (0.45, 0.72, 0.90),
+    "green": (0.50, 0.84, 0.66),
 }
 """What is left of white light after half a metre of water."""
 

@@ -68,22 +68,39 @@ def on_body(
     return 1.0 if u * u + v * v < _DOT * _DOT else 0.0
 
 
+@device
+def _alternation(x: float, width: float) -> float:
+    """Mean over a width of the wave that is −1 in even and 1 in odd units."""
+    after, before = abs(2.0 * _part(0.5 * (x + 0.5 * width)) - 1.0), abs(2.0 * _part(0.5 * (x - 0.5 * width)) - 1.0)
+    return (after - before) / width
+
+
+@device
+def _joint(x: float, half: float, width: float) -> float:
+    """Share of a width around ``x`` that lies within ``half`` of a whole number."""
+    after, before = x + half + 0.5 * width, x + half - 0.5 * width
+    covered = 2.0 * half * (math.floor(after) - math.floor(before))
+    return (covered + min(_part(after), 2.0 * half) - min(_part(before), 2.0 * half)) / width
+
+
 @rare
-def on_floor(pattern: int, period: float, x: float, y: float) -> tuple[float, float]:
-    """Share of the accent colour and brightness at a floor point."""
-    x, y = x / period, y / period
+def on_floor(pattern: int, x: float, y: float, wide: float, deep: float) -> tuple[float, float]:
+    """Share of the accent colour and brightness around a floor point.
+
+    Everything is in periods. ``wide`` and ``deep`` are what a pixel sees of the floor along x and y: the pattern's mean
+    over that rectangle keeps distant floors from flickering.
+    """
+    wide, deep = max(wide, 1e-3), max(deep, 1e-3)
     if pattern == CHECKER:
-        return float(_odd(x) ^ _odd(y)), 1.0
+        return 0.5 - 0.5 * _alternation(x, wide) * _alternation(y, deep), 1.0
     if pattern == STRIPES:
-        return float(_odd(2.0 * x)), 1.0
+        return 0.5 + 0.5 * _alternation(2.0 * x, 2.0 * wide), 1.0
+    near = 1.0 / (1.0 + wide * wide + deep * deep)  # how much of the difference between tiles or boards is left
     if pattern == TILES:
-        u, v = _part(x), _part(y)
-        edge = min(min(u, 1.0 - u), min(v, 1.0 - v))
-        return (1.0 if edge < _GROUT else 0.0), 0.92 + 0.08 * _tone(int(math.floor(x)), int(math.floor(y)))
+        joint = 1.0 - (1.0 - _joint(x, _GROUT, wide)) * (1.0 - _joint(y, _GROUT, deep))
+        return joint, 0.96 + near * 0.08 * (_tone(int(math.floor(x)), int(math.floor(y))) - 0.5)
     row = int(math.floor(x))  # planks run away from the viewer, each row shifted
     along = y / _BOARD + 0.37 * row
-    u, v = _part(x), _part(along)
-    edge = min(min(u, 1.0 - u), _BOARD * min(v, 1.0 - v))
-    grain = _wave(4.0 * u + 0.3 * _wave(0.7 * y + 0.21 * row))
-    tone = 0.78 + 0.22 * _tone(row, int(math.floor(along)))
-    return (1.0 if edge < _GROUT else 0.2 * grain), tone
+    joint = 1.0 - (1.0 - _joint(x, _GROUT, wide)) * (1.0 - _joint(along, _GROUT / _BOARD, deep / _BOARD))
+    grain = 0.5 + near * (_wave(4.0 * _part(x) + 0.3 * _wave(0.7 * y + 0.21 * row)) - 0.5)
+    return joint + (1.0 - joint) * 0.2 * grain, 0.89 + near * 0.22 * (_tone(row, int(math.floor(along))) - 0.5)

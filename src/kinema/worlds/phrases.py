@@ -17,10 +17,15 @@ PHRASES: dict[str, tuple[str, ...]] = {
     "lands": ("land*", "land* on the floor", "hit* the floor", "reach* the floor"),
     # along the floor
     "rolls": ("roll*{how}{way}", "be* rolling{how}{way}", "roll* along the floor{way}", "roll* across the floor{way}"),
-    "slides": ("slide*{how}{way}", "be* sliding{how}{way}", "slide* along the floor{way}", "slide* across the floor{way}"),
+    "slides": (
+        "slide*{how}{way}",
+        "be* sliding{how}{way}",
+        "slide* along the floor{way}",
+        "slide* across the floor{way}",
+    ),
     "tumbles": ("tumble*{way}", "roll* over{way}", "turn* over{way}"),
     "moves": ("move*{how}{way}", "be* moving{how}{way}", "go*{how}{way}"),
-    "turns_back": ("turn* back{way}", "come* back{way}", "bounce* back{way}"),
+    "turns_back": ("turn* back{way}", "come* back{way}", "turn* round and come* back{way}"),
     "down_ramp": ("roll* down the ramp{how}", "roll* downhill{how}", "run* down the ramp{how}"),
     "slides_down_ramp": ("slide* down the ramp{how}", "slide* downhill{how}", "glide* down the ramp{how}"),
     "up_ramp": ("go* up the ramp", "move* up the ramp"),
@@ -40,6 +45,7 @@ PHRASES: dict[str, tuple[str, ...]] = {
     "stays_hidden": ("stay* hidden", "do* not come out again", "stay* out of sight"),
     "leaves": ("leave* the picture", "go* out of view", "leave* the view"),
     "enters": ("come* into view", "enter* the picture", "come* into the picture"),
+    "seen_through": ("be* seen through {other}", "be* behind {other}", "pass* behind {other}", "look* bent in {other}"),
     # on a rod
     "swings": ("swing*{way}", "be* swinging{way}"),
     "swings_back": ("swing* back{way}", "turn* and swing*{way}", "swing* the other way"),
@@ -47,12 +53,20 @@ PHRASES: dict[str, tuple[str, ...]] = {
     # glass
     "shatters": ("shatter*", "break*", "break* into pieces", "break* apart", "shatter* into pieces"),
     "shatters_by": ("be* shattered by {other}", "be* broken by {other}"),
+    "breaks": ("break* {other}", "shatter* {other}", "hit* {other} and break* it", "break* {other} into pieces"),
     "survives": ("stay* whole", "do* not break", "stay* in one piece"),
-    "pieces": ("the pieces fall to the floor", "the pieces fly apart", "pieces of it fall down", "pieces lie on the floor"),
+    "pieces": (
+        "the pieces fall to the floor",
+        "the pieces fly apart",
+        "pieces of it fall down",
+        "pieces lie on the floor",
+    ),
     # water
     "splashes": ("fall* into the water", "splash* into the water", "drop* into the water", "hit* the water"),
     "floats": ("float*", "float* on the water", "come* up and float*", "stay* on top of the water"),
-    "sinks": ("sink*", "sink* to the bottom", "go* under and sink*", "reach* the bottom"),
+    "sinks": ("sink*", "sink* to the bottom", "go* under", "go* down to the bottom"),
+    "drips": ("drops of water fall into the water", "drops fall into the water", "water drips into the pool"),
+    "drop": ("a drop of water falls into the water", "a drop falls into the water", "a single drop hits the water"),
     "rings": ("rings spread over the water", "waves spread on the water", "round waves run outwards"),
     "rings_cross": ("the rings cross each other", "the waves meet and cross", "two rings of waves meet"),
     # paint
@@ -65,7 +79,8 @@ PHRASES: dict[str, tuple[str, ...]] = {
     "collapses": ("fall* over", "topple*", "collapse*", "fall* apart"),
     "falls_off": ("fall* off", "slide* off", "fall* down from the tower"),
     # a world of blocks
-    "scores": ("score* a point", "pick* up {other}", "collect* {other}", "take* {other}"),
+    "scores": ("score* a point", "get* a point", "pick* up {other}", "collect* {other}", "take* {other}"),
+    "hops": ("hop*{way}", "hop* from block to block{way}", "jump* over the blocks{way}", "move* on{way}"),
 }
 """Wordings of training captions, for each kind of deed."""
 
@@ -89,13 +104,16 @@ HELD_OUT_PHRASES: dict[str, tuple[str, ...]] = {
     "hides": ("vanish* behind {other}", "slip* out of sight behind {other}"),
     "comes_out": ("emerge*{side}", "show* up again{side}"),
     "stays_hidden": ("never show* up again",),
+    "seen_through": ("show* through {other}",),
     "swings": ("sway*{way}",),
     "keeps_swinging": ("sway* from side to side",),
     "shatters": ("burst* into fragments", "smash* to bits"),
     "survives": ("withstand* the blow", "come* through undamaged"),
     "splashes": ("plunge* into the water",),
     "floats": ("drift* at the surface of the water",),
-    "sinks": ("go* down to the bed of the basin",),
+    "sinks": ("end* up on the bed of the basin",),
+    "drips": ("drops of water fall into the water", "drops fall into the water", "water drips into the pool"),
+    "drop": ("a drop of water falls into the water", "a drop falls into the water", "a single drop hits the water"),
     "rings": ("ripples travel outwards",),
     "paints": ("trail* {other}",),
     "chain": ("go* down like a wave",),

@@ -1,4 +1,4 @@
-"""Bodies that come into being during a clip: let go from above when their moment comes, some of them again and again."""
+"""Bodies that come into being during a clip: let go when their moment comes, some of them again and again."""
 
 from __future__ import annotations
 

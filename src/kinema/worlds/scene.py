@@ -13,6 +13,7 @@ import numpy as np
 
 from kinema.data import BodyInfo, CameraInfo
 from kinema.worlds import palette
+from kinema.worlds.voxels import Game
 
 Vec3 = tuple[float, float, float]
 Quat = tuple[float, float, float, float]  # (w, x, y, z)
@@ -41,7 +42,9 @@ class Body:
     velocity_mps: Vec3 = (0.0, 0.0, 0.0)
     spin_radps: Vec3 = (0.0, 0.0, 0.0)
     rod: Rod | None = None
-    vertices_m: tuple[Vec3, ...] = ()  # corners of a shard, in its own axes about its centre of mass
+    vertices_m: tuple[Vec3, ...] = ()  # of a shard (or of what stands for a cylinder), in its axes
+    core_m: float = 0.0  # radius of a ball about a shard's centre that lies inside it
+    index: float = 0.0  # refractive index of what is in a glass body; 0 for what the material says
     released_s: tuple[float, ...] = ()  # moments at which it is let go from here, and does not exist before; () for 0
 
 
@@ -64,8 +67,8 @@ class Prop:
 class Kick:
     """A body gets a new velocity at a moment: long scenes keep happening.
 
-    With ``towards``, a point or the index of a body, velocity and spin are given for going to the right and turned about
-    the vertical to go there instead; with ``flight_s`` the velocity is what carries the body there in that time.
+    With ``towards``, a point or the index of a body, velocity and spin are given for going to the right and turned
+    about the vertical to go there instead; with ``flight_s`` the velocity is what carries the body there in that time.
     """
 
     time_s: float
@@ -106,7 +109,7 @@ class Water:
     y_m: tuple[float, float]
     level_m: float
     tint: str  # of palette.WATER
-    wall_color: str = "white"  # of palette.SCENERY
+    wall_color: str = "white"  # of palette.SCENERY, or glass
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,8 @@ class CameraMove:
     """How the camera moves: not at all, turning on the spot, or around its target; slowly to and fro in long clips."""
 
     kind: str = "fixed"  # fixed, pan, orbit
-    rate_degps: float = 0.0  # positive turns the view to the right (pan) or carries the camera to the right (orbit)
+    rate_degps: float = 0.0  # on average; positive turns the view (pan) or carries the camera (orbit) to the right
+    swing_deg: float | None = None  # how far it goes before it comes back; None for what keeps every scene in view
 
 
 @dataclass(frozen=True)
@@ -148,7 +152,7 @@ class Scene:
     broken: Broken | None = None
     water: Water | None = None
     paint: Paint | None = None
-    game: Any = None  # of the blocks family: a voxel game instead of rigid bodies
+    game: Game | None = None  # of the blocks family: a voxel game instead of rigid bodies
     facts: dict[str, Any] = field(default_factory=dict)
 
 
@@ -164,7 +168,7 @@ class Draw:
 
     def __init__(self, family: str, rng: np.random.Generator, held_out: bool, duration_s: float = 2.75) -> None:
         self.family, self.rng, self.duration_s = family, rng, duration_s
-        self._held_out_first = held_out
+        self.held_out = self._held_out_first = held_out
         self._colors_left = list(palette.COLORS)
 
     def uniform(self, low: float, high: float) -> float:
@@ -192,7 +196,7 @@ class Draw:
         self,
         sizes: tuple[str, ...] = ("small", "medium", "large"),
         shapes: tuple[str, ...] = palette.SHAPES,
-        materials: tuple[str, ...] = tuple(palette.MATERIALS),
+        materials: tuple[str, ...] = tuple(palette.MATERIAL_WEIGHT),
     ) -> BodyInfo:
         """A body of a colour that the clip does not have yet."""
         held_out = palette.HELD_OUT[self.family]
@@ -255,7 +259,11 @@ class Draw:
         }
         scene = Scene(family=self.family, bodies=tuple(bodies), **(drawn | kwargs))
         if scene.camera_move.kind != "orbit" and self.chance(backdrop):
-            color, pattern = self.prop_color(), self.weighted(palette.WALL_PATTERNS)
+            used = {prop.color for prop in scene.props}  # what stands in front must show
+            color, pattern = (
+                self.choice([c for c in palette.SCENERY if c not in used]),
+                self.weighted(palette.WALL_PATTERNS),
+            )
             wall = Prop("backdrop", color, (4.0, 0.05, 2.0), (0.0, HALF_DEPTH_M + 0.3, 2.0), pattern=pattern)
             scene = replace(scene, props=(*scene.props, wall))
         return scene

@@ -40,7 +40,10 @@ class Setting:
                     article(f"{tint} and {accent} checkered {noun}"),
                     f"a checkered {noun} in {tint} and {accent}",
                 ),
-                "striped": (article(f"{tint} {noun} with {accent} stripes"), f"a striped {noun} in {tint} and {accent}"),
+                "striped": (
+                    article(f"{tint} {noun} with {accent} stripes"),
+                    f"a striped {noun} in {tint} and {accent}",
+                ),
                 "tiled": (article(f"{tint} tiled {noun}"), f"a {noun} of {tint} tiles"),
                 "planked": (article(f"{tint} {noun} of boards"), f"a {noun} of {tint} boards"),
             }[pattern]
@@ -58,7 +61,9 @@ class Setting:
             return ""
         verb, _, side = move.partition(" ")
         if self.turns_back():
-            return {"pans": "the camera pans to and fro", "orbits": "the camera moves around the scene to and fro"}[verb]
+            return {"pans": "the camera pans to and fro", "orbits": "the camera moves around the scene to and fro"}[
+                verb
+            ]
         return self.voice.pick(
             {
                 "pans": (f"the camera pans to the {side}", f"the camera turns slowly to the {side}"),
@@ -83,7 +88,8 @@ class Setting:
         prop, color = self.props[index], self._prop_color[index]
         alike = [i for i, other in enumerate(self.props) if other["name"] == prop["name"]]
         noun = str(prop["name"]).rstrip("0123456789_ ")
-        if prop.get("mirror"):
+        mirrors = [other for other in self.props if other.get("mirror")]
+        if prop.get("mirror") or (noun == "frame" and mirrors):
             return "a mirror" if first else "the mirror"
         if not first:
             colors = {self._prop_color[i] for i in alike}
@@ -110,7 +116,20 @@ class Setting:
 
     def water(self) -> str:
         tint = self.voice.plain(words.WATER_WORDS.get(str(self.facts.get("water", "clear")), ("clear",)), 0.8)
-        return self.voice.pick((f"a basin of {tint} water", f"a pool of {tint} water", f"a tank filled with {tint} water"))
+        basin = str(self.facts.get("basin", ""))
+        if basin == "glass":
+            return self.voice.pick((f"a glass tank of {tint} water", f"a glass basin filled with {tint} water"))
+        wall = f"{words.SCENERY_WORDS[basin][0]} " if basin in words.SCENERY_WORDS and self.voice.chance(0.4) else ""
+        return (
+            f"{article(f'{wall}basin')} of {tint} water"
+            if wall
+            else self.voice.pick((f"a basin of {tint} water", f"a pool of {tint} water"))
+        )
+
+    def blocks(self) -> str:
+        """The landscape of a world of blocks."""
+        ground = str(self.facts.get("ground", "stone"))
+        return self.voice.pick((f"a landscape of {ground} blocks", f"a world of blocks with {ground}"))
 
     # --- where bodies are -------------------------------------------------------------------------------------
 
@@ -163,4 +182,12 @@ class Setting:
 
 
 def _worth_a_word(prop: dict[str, Any]) -> bool:
-    return str(prop["name"]).rstrip("0123456789_ ") in ("wall", "ramp", "mirror", "platform", "table", "pedestal", "shelf")
+    return str(prop["name"]).rstrip("0123456789_ ") in (
+        "wall",
+        "ramp",
+        "mirror",
+        "platform",
+        "table",
+        "pedestal",
+        "shelf",
+    )

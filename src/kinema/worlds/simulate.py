@@ -1,4 +1,4 @@
-"""Physics: a scene becomes exact motion. MuJoCo moves rigid bodies; effects add what it does not know. Nothing is drawn.
+"""Physics: a scene becomes exact motion. MuJoCo moves rigid bodies; effects add what it does not know.
 
 Legend: T frames, B bodies, X, Y grid points of a water surface.
 """
@@ -13,7 +13,8 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from kinema.data import Event, PaintState, WaterState
+from kinema.data import Event, PaintState, VoxelState, WaterState
+from kinema.worlds.fracture import Fracture
 from kinema.worlds.mjcf import GRAVITY_MPS2, scene_xml
 from kinema.worlds.paint import PaintEffect
 from kinema.worlds.releases import Releases
@@ -37,6 +38,7 @@ class Motion:
     events: tuple[Event, ...]
     water: WaterState | None = None
     paint: PaintState | None = None
+    voxels: VoxelState | None = None
 
 
 class Effect(Protocol):
@@ -63,7 +65,7 @@ def simulate(scene: Scene, frames: int, fps: float) -> Motion:
         _set_velocity(model, data, index, np.array(body.velocity_mps), np.array(body.spin_radps))
     mujoco.mj_forward(model, data)
     effects = _effects(scene)
-    watch = _ContactWatch(model, len(scene.bodies))
+    watch = _ContactWatch(model, scene)
     pose_TB7 = np.zeros((frames, len(body_B), 7))
     velocity_TB6 = np.zeros((frames, len(body_B), 6))
     for frame in range(frames):
@@ -102,6 +104,8 @@ def _effects(scene: Scene) -> list[Effect]:
         effects += [releases, WaterEffect(scene, releases)]
     if scene.paint is not None:
         effects.append(PaintEffect(scene))
+    if scene.broken is not None:
+        effects.append(Fracture(scene))
     return effects
 
 
@@ -143,9 +147,7 @@ class _Kicks:
         return replace(motion, events=(*motion.events, *self._done))
 
 
-def _aimed(
-    kick: Kick, model: mujoco.MjModel, data: mujoco.MjData
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _aimed(kick: Kick, model: mujoco.MjModel, data: mujoco.MjData) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Velocity and spin in world axes of a kick, which may depend on where things are by now."""
     velocity_3, spin_3 = np.array(kick.velocity_mps), np.array(kick.spin_radps)
     if kick.towards is None:
@@ -160,13 +162,19 @@ def _aimed(
 
 
 class _ContactWatch:
-    """Collects touches into contacts: one event per pair and touch, with the normal impulse of the impact."""
+    """Collects touches into contacts: one event per pair and touch, with the normal impulse of the impact.
 
-    def __init__(self, model: mujoco.MjModel, bodies: int) -> None:
-        body_of_geom = {model.geom(f"body{index}").id: index for index in range(bodies)}
+    What shards touch is left out: there is no end to it.
+    """
+
+    def __init__(self, model: mujoco.MjModel, scene: Scene) -> None:
+        body_of_geom = {model.geom(f"body{index}").id: index for index in range(len(scene.bodies))}
         ordered = [body_of_geom.get(geom, -1) for geom in range(model.ngeom)]
         # the lower body first; scenery is -1 and comes last
         self._pair = [[(b, a) if a < 0 or 0 <= b < a else (a, b) for b in ordered] for a in ordered]
+        shards = {index for index, body in enumerate(scene.bodies) if body.info.shape == "shard"}
+        cores = {geom for geom in range(model.ngeom) if model.geom(geom).name.startswith("core")}
+        self._quiet = [geom in cores or body in shards for geom, body in enumerate(ordered)]
         self._last_touch_s: dict[tuple[int, int], float] = {}
         self._open: dict[tuple[int, int], int] = {}
         self._times_s: list[float] = []
@@ -178,6 +186,8 @@ class _ContactWatch:
         contact, now_s = data.contact, float(data.time)
         forces_n = data.efc_force.tolist()
         for (first, second), row in zip(contact.geom.tolist(), contact.efc_address.tolist(), strict=True):
+            if self._quiet[first] or self._quiet[second]:
+                continue
             force_n = forces_n[row] if row >= 0 else 0.0  # the first row of an elliptic contact is its normal
             if force_n <= 0:
                 continue

@@ -183,7 +183,9 @@ def interval(
 
 
 @rare
-def _normal_in_body(bodies_BK: Floats, planes_P4: Floats, b: int, x: float, y: float, z: float) -> tuple[float, float, float]:
+def _normal_in_body(
+    bodies_BK: Floats, planes_P4: Floats, b: int, x: float, y: float, z: float
+) -> tuple[float, float, float]:
     """Outward unit normal in body axes for everything but spheres."""
     kind, hx, hz = bodies_BK[b, KIND], bodies_BK[b, HALF], bodies_BK[b, HALF + 2]
     over_z = abs(z) - hz
@@ -251,7 +253,7 @@ def gap(bodies_BK: Floats, planes_P4: Floats, b: int, px: float, py: float, pz: 
 @rare
 def _gap_of_the_others(bodies_BK: Floats, planes_P4: Floats, b: int, x: float, y: float, z: float) -> float:
     """Like :func:`gap` in body axes, for capsule, cone and convex."""
-    radius, half = bodies_BK[b, HALF], bodies_BK[b, HALF + 2]
+    radius, half = float(bodies_BK[b, HALF]), float(bodies_BK[b, HALF + 2])
     if bodies_BK[b, KIND] == CAPSULE:
         straight = half - radius
         z -= min(max(z, -straight), straight)

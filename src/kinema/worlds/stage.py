@@ -32,7 +32,7 @@ class World(NamedTuple):
     bodies_BK: Floats  # see solids.py
     planes_P4: Floats
     scenery: Floats  # see above
-    count: int  # bodies that are there
+    bodies: int  # bodies that are there
     screen_N: Ints  # bodies by tile of the screen
     sunlit_C: Ints  # where the lists of the cells seen from the sun begin
     sunlit_N: Ints

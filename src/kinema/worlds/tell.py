@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -13,7 +14,8 @@ from kinema.worlds.setting import Setting
 from kinema.worlds.words import agree, article, join
 
 TOGETHER_S = 0.2  # deeds of one kind that begin so close to each other are one deed of many
-BARE = ("rings", "rings_cross", "pieces", "stays_painted")  # their wordings are whole clauses
+SHARED = (*GOING, "falls", "waits", "bounces", "lands", "rests", "floats", "sinks", "splashes", "swings")
+BARE = ("drips", "rings", "rings_cross", "pieces", "stays_painted")  # their wordings are whole clauses
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,13 @@ class Teller:
     def clause(self, deed: Deed) -> str:
         """Subject and verb: "the red ball rolls to the right"."""
         if deed.kind in BARE:
-            return self.voice.phrase(deed.kind)
+            return self.voice.phrase("drop" if deed.kind == "drips" and deed.times == 1 else deed.kind)
         if deed.kind in PASSIVE and len(deed.others) == len(deed.bodies) == 1 and self.voice.chance(0.2):
             deed = replace(deed, kind=PASSIVE[deed.kind], bodies=deed.others, others=deed.bodies)
         if deed.kind == "shatters" and deed.others and self.voice.chance(0.4):
             deed = replace(deed, kind="shatters_by")
+        elif deed.kind == "shatters" and deed.others and self.voice.chance(0.6):
+            deed = replace(deed, kind="breaks", bodies=deed.others, others=deed.bodies)
         subject, many = self.subject(deed.bodies)
         return f"{subject} {agree(self.predicate(deed), many)}"
 
@@ -63,8 +67,9 @@ class Teller:
 
     def predicate(self, deed: Deed) -> str:
         """The verb phrase with its starred verbs: "roll* slowly to the right"."""
-        return self.voice.phrase(deed.kind).format(
-            other=self._other(deed),
+        phrase = self.voice.phrase(deed.kind)
+        return phrase.format(
+            other=self._other(deed) if "{other}" in phrase else "",
             way=f" {self.voice.pick(WAYS[deed.way])}" if deed.way and self.voice.chance(0.9) else "",
             side=f" on the {deed.way}" if deed.way in ("left", "right") and self.voice.chance(0.6) else "",
             how=f" {self.voice.pick(ADVERBS[deed.how])}" if deed.how and self.voice.chance(0.45) else "",
@@ -76,7 +81,7 @@ class Teller:
             return self.setting.prop(deed.prop, first)
         if deed.kind == "paints":
             return self.stroke()
-        if deed.kind == "scores":
+        if deed.kind == "scores" and not deed.others:
             return "a point"
         return join([self.name(body) for body in deed.others])
 
@@ -89,7 +94,8 @@ class Teller:
             self.mentioned.update(self.cast.row)
             return self.cast.lined_up()
         if len(self.cast.alike(body)) > 1:
-            return self.cast.the(body)
+            self.mentioned.update(self.cast.alike(body))
+            return f"one of {self.cast.counted(self.cast.alike(body), False, False)}"
         return self.cast.full(body, size=self.voice.chance(0.25), material=self.voice.chance(0.2))
 
     def stroke(self) -> str:
@@ -97,16 +103,21 @@ class Teller:
         color = str(self.observer.state.facts.get("color", ""))
         tint = words.COLOR_WORDS.get(color, (color,))[0]
         noun = self.voice.pick(("stroke", "stripe", "trail"))
-        return self.voice.pick((article(f"{tint} {noun} on the floor"), f"{article(f'{tint} {noun}')} of paint"))
+        return self.voice.pick(
+            (article(f"{tint} {noun} on the floor"), article(f"wet {tint} {noun}"), article(f"{tint} {noun}"))
+        )
 
     # --- the story --------------------------------------------------------------------------------------------
 
-    def story(self, deeds: Sequence[Deed], most: int, chain: int = 3) -> list[Telling]:
+    def story(self, deeds: Sequence[Deed], most: int, chain: int = 3, taste: float = 0.0) -> list[Telling]:
         """At most ``most`` sentences in order of time, each about one subject with up to ``chain`` deeds.
 
-        What is told is chosen by weight; a chain ends where another subject's deed comes in between.
+        What is told is chosen by weight, blurred by ``taste``; a chain ends where another subject's deed comes in.
         """
-        chosen = sorted(_heaviest(_together(deeds, self.voice), 2 * most), key=lambda deed: (deed.start_s, deed.end_s))
+        joined = together(deeds)
+        liking = {deed: 1.0 + taste * float(self.voice.rng.uniform(-1, 1)) for deed in joined}
+        chosen = sorted(joined, key=lambda deed: (-deed.weight * liking[deed], deed.start_s))[: 2 * most]
+        chosen = sorted(chosen, key=lambda deed: (deed.start_s, deed.end_s))
         runs: list[list[Deed]] = []
         for deed in chosen:
             mine = next((run for run in reversed(runs[-3:]) if run[-1].bodies == deed.bodies != ()), None)
@@ -133,6 +144,8 @@ class Teller:
         subject, many = self.subject(run[0].bodies)
         verbs: list[str] = []
         for index, deed in enumerate(run):
+            if deed.kind == "scores" and any(d.kind == "scores" for d in run[:index]):
+                continue
             again = any((d.kind, d.others) == (deed.kind, deed.others) for d in run[:index])
             if not again or deed.others:
                 verbs.append(agree(self.predicate(deed), many) + (" again" if again else ""))
@@ -141,8 +154,8 @@ class Teller:
         return f"{subject} {join(verbs)}"
 
 
-def _together(deeds: Sequence[Deed], voice: Voice) -> list[Deed]:
-    """Joins deeds of one kind and way that begin at about the same time."""
+def together(deeds: Sequence[Deed], end_s: float = math.inf) -> list[Deed]:
+    """Joins deeds of one kind and way that begin at about the same time, and end at most ``end_s`` apart."""
     joined: list[Deed] = []
     for deed in deeds:
         twin = next(
@@ -152,7 +165,9 @@ def _together(deeds: Sequence[Deed], voice: Voice) -> list[Deed]:
                 if (other.kind, other.way, other.others, other.prop) == (deed.kind, deed.way, (), deed.prop)
                 and not set(other.bodies) & set(deed.bodies)
                 and abs(other.start_s - deed.start_s) < TOGETHER_S
-                and deed.kind in ("falls", "waits", "bounces", "lands", "rests", "floats", "sinks", "swings", *GOING)
+                and abs(other.end_s - deed.end_s) < end_s
+                and deed.kind
+                in ("falls", "waits", "bounces", "lands", "rests", "floats", "sinks", "splashes", "swings", *GOING)
             ),
             None,
         )
@@ -167,8 +182,3 @@ def _together(deeds: Sequence[Deed], voice: Voice) -> list[Deed]:
                 how=other.how if other.how == deed.how else "",
             )
     return joined
-
-
-def _heaviest(deeds: Sequence[Deed], most: int) -> list[Deed]:
-    """The deeds that most deserve to be told; early ones win among equals."""
-    return sorted(deeds, key=lambda deed: (-deed.weight, deed.start_s))[:most]

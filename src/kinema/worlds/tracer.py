@@ -19,21 +19,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinema.data import CameraInfo
+from kinema.worlds import kernel
+from kinema.worlds.film import film_of, focal_length, views
 from kinema.worlds.patterns import CHECKER, DOTS, GRAIN, PLAIN, PLANKS, STRIPES, TILES
 from kinema.worlds.solids import BOX, CAPSULE, CONE, CONVEX, CYLINDER, SPHERE
 
+# fmt: off
 __all__ = [
-    *("SPHERE", "BOX", "CYLINDER", "CAPSULE", "CONE", "CONVEX"),
-    *("PLAIN", "CHECKER", "STRIPES", "GRAIN", "DOTS", "TILES", "PLANKS"),
-    *("Image", "Look", "PaintLook", "VoxelLook", "WaterLook", "project", "render", "sample_offsets"),
+    "SPHERE", "BOX", "CYLINDER", "CAPSULE", "CONE", "CONVEX",
+    "PLAIN", "CHECKER", "STRIPES", "GRAIN", "DOTS", "TILES", "PLANKS",
+    "Image", "Look", "PaintLook", "VoxelLook", "WaterLook", "project", "render", "sample_offsets",
 ]
+# fmt: on
 
 Floats = NDArray[np.float64]
 
 
 def _value(*numbers: float) -> Floats:
     """A default for an array field."""
-    return field(default_factory=lambda: np.array(numbers))  # type: ignore[no-any-return]
+    return field(default_factory=lambda: np.array(numbers))
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ class Look:
     target_T3: Floats
     vertical_fov_deg: float
     planes_P4: Floats = field(default_factory=lambda: np.zeros((0, 4)))  # inside is (x, y, z) · p ≤ d; unit normals
-    plane_range_B2: NDArray[np.int32] = field(default_factory=lambda: np.zeros((1, 2), np.int32))  # a CONVEX body's rows
+    plane_range_B2: NDArray[np.int32] = field(default_factory=lambda: np.zeros((1, 2), np.int32))  # of a CONVEX body
     accent_B3: Floats = field(default_factory=lambda: np.zeros((1, 3)))  # second colour of a pattern
     pattern_B: NDArray[np.int32] = field(default_factory=lambda: np.zeros(1, np.int32))  # PLAIN … DOTS
     pattern_scale_B: Floats = _value(0.3)  # metres a period
@@ -153,20 +157,22 @@ def render(
         depth: whether to measure depth as well.
         device: ``cpu`` (all threads of numba) or ``cuda``.
     """
-    from kinema.worlds import film as films
-    from kinema.worlds import kernel
-
     frames, bodies = position_TB3.shape[:2]
     assert bodies == len(look.kind_B)
     assert orientation_TB4.shape == (frames, bodies, 4)
     shown_TB = np.ones((frames, bodies), bool) if shown_TB is None else shown_TB
-    film = films.film_of(look, position_TB3, orientation_TB4, shown_TB, height, width, sample_offsets(samples_per_pixel))
+    film = film_of(look, position_TB3, orientation_TB4, shown_TB, height, width, sample_offsets(samples_per_pixel))
     pixels_THW3 = np.empty((frames, height, width, 3), dtype=np.uint8)
     ids_THW = np.empty((frames, height, width), dtype=np.int16)
     depth_THW = np.empty((frames, height, width) if depth else (0, 0, 0), dtype=np.float32)
-    seen_TRB = np.zeros((frames, -(-height // kernel.TILE), bodies), dtype=np.int32)
-    kernel.render_frames(film, pixels_THW3, ids_THW, depth_THW, seen_TRB.reshape(-1, bodies))
-    visible_TB = seen_TRB.sum(axis=1) / (height * width * samples_per_pixel)
+    seen_TB = np.zeros((frames, bodies), dtype=np.int32)
+    if device == "cuda":
+        from kinema.worlds import cuda
+
+        cuda.render_frames(film, pixels_THW3, ids_THW, depth_THW, seen_TB)
+    else:
+        kernel.render_frames(film, pixels_THW3, ids_THW, depth_THW, seen_TB)
+    visible_TB = seen_TB / (height * width * samples_per_pixel)
     return Image(pixels_THW3, ids_THW, visible_TB, depth_THW if depth else None)
 
 
@@ -181,10 +187,8 @@ def sample_offsets(samples: int) -> Floats:
 
 def project(camera: CameraInfo, points_N3: Floats, height: int, width: int) -> Floats:
     """Pinhole projection of world points: ``(column, row, depth in metres)`` per point; pixel centres lie at .5."""
-    from kinema.worlds import film as films
-
     eye_3 = np.array(camera.position_m, dtype=np.float64)
-    view_33 = films.views(eye_3[None], np.array(camera.target_m, dtype=np.float64)[None])[0]
-    focal = films.focal_length(camera.vertical_fov_deg, height)
+    view_33 = views(eye_3[None], np.array(camera.target_m, dtype=np.float64)[None])[0]
+    focal = focal_length(camera.vertical_fov_deg, height)
     across_N, up_N, depth_N = ((points_N3 - eye_3) @ view_33.T).T
     return np.stack([width / 2 + focal * across_N / depth_N, height / 2 - focal * up_N / depth_N, depth_N], axis=1)

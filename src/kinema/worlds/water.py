@@ -2,7 +2,7 @@
 
 A body is some hundred points that share its volume. A point below the surface is lifted by its share of ρgV and
 dragged back, at its place, so torque comes for free: tilted bodies right themselves. The body feels the waves as a
-tangent plane above the middle of its wet part; what it displaces and the drag on it drive the waves (``waves.exchange``).
+tangent plane above the middle of its wet part; what it displaces and the drag on it drive them (``waves.exchange``).
 The water that a body must take along (half of what it displaces, as for a ball) is added to its inertia; when a body
 plunges in, it shares its momentum with that water.
 
@@ -31,11 +31,11 @@ GRID = (64, 48)  # points of the surface along x and y
 STEPS_PER_EXCHANGE = 5  # the waves move on every fifth step of the bodies: 10 ms
 ADDED_MASS = 0.5  # of the displaced water, as for a ball in open water (Lamb, art. 92)
 DRAG = 0.6  # coefficient of the quadratic drag
-FRICTION_PER_S = 0.8  # linear drag per mass of displaced water
+FRICTION_PER_S = 1.5  # linear drag per mass of displaced water
 SPLASH_AFTER_S = 0.12  # out of the water for this long, a body splashes when it enters again
 WET = 0.01  # share of the volume from which a body is in the water
 BOTTOM_M = 0.03  # closer to the floor is on the bottom
-AFLOAT_MPS = 0.3  # slower than this for good, a body has found its level
+AFLOAT_MPS = 0.4  # slower than this for good, a body has found its level
 AFLOAT_S = 0.3
 ABOVE_M = 0.2  # bodies further above the water do not feel the waves
 
@@ -49,7 +49,7 @@ COLUMNS = 10
 def points_in(info: BodyInfo) -> tuple[Floats, Floats, Floats]:
     """Points that stand for a body's volume.
 
-    Boxes are cut into equal cells; round bodies into eight slices with twelve points each, spread by the golden angle.
+    Boxes are cut into equal cells; round bodies into eight slices with sixteen points each, spread by the golden angle.
 
     Returns:
         ``point_P3`` in the body's axes (m), ``volume_P`` (m³), and the half extents of a point's cell (m).
@@ -64,7 +64,7 @@ def points_in(info: BodyInfo) -> tuple[Floats, Floats, Floats]:
         point_P3 = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
         volume_P = np.full(len(point_P3), 8 * half_x * half_y * half_z / len(point_P3))
         return point_P3, volume_P, np.array(info.half_size_m) / counts
-    slices, spread = 8, 12
+    slices, spread = 8, 16
     fine_S20 = half_z * (2 * (np.arange(slices * 20).reshape(slices, 20) + 0.5) / (slices * 20) - 1)
     square_S20 = _radius(info, fine_S20) ** 2
     square_S = square_S20.mean(axis=1)
@@ -74,7 +74,7 @@ def points_in(info: BodyInfo) -> tuple[Floats, Floats, Floats]:
     angle_P = index * math.pi * (3 - math.sqrt(5))
     point_P3 = np.stack([radius_P * np.cos(angle_P), radius_P * np.sin(angle_P), height_S.repeat(spread)], axis=1)
     volume_P = (math.pi * square_S * 2 * half_z / slices).repeat(spread) / spread
-    return point_P3, volume_P, np.array([half_x / 4, half_x / 4, half_z / slices])
+    return point_P3, volume_P, np.array([half_x / 5, half_x / 5, half_z / slices])
 
 
 def _radius(info: BodyInfo, z: Floats) -> Floats:
@@ -133,6 +133,8 @@ class WaterEffect:
             for body, volume in enumerate(self._near_BK[:, VOLUME]):
                 if volume > WET * self._volume_B[body]:  # what begins in the water does not splash
                     self._dry_since_s[body] = None
+            self._exchange(model, data)
+            self.surface.height_MN[:] = 0.0  # the level of rest counts what lies in the water already
         self._exchange(model, data)
         self._time_T.append(float(data.time))
         self._height_T.append((self._water.level_m + self.surface.on_grid(*GRID)).astype(np.float32))
@@ -146,7 +148,7 @@ class WaterEffect:
 
     def _act(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
         _act(
-            *(data.qpos, data.qvel, data.qfrc_applied, model.dof_armature),
+            *(data.qpos, data.qvel, data.qfrc_applied, model.dof_armature, model.dof_M0),
             *(self._points_P3, self._volume_P, self._first_B, self._cell_B3, self._volume_B, self._mass_B),
             *(self._near_BK, self._water.level_m, model.opt.timestep),
         )
@@ -234,6 +236,7 @@ def _act(
     qvel: Floats,
     force: Floats,
     armature: Floats,
+    inertia: Floats,
     point_P3: Floats,
     volume_P: Floats,
     first_B: NDArray[np.int64],
@@ -281,7 +284,11 @@ def _act(
             drag = volume * (DENSITY * FRICTION_PER_S + quadratic * math.sqrt(ux * ux + uy * uy + uz * uz))
             lift = DENSITY * GRAVITY_MPS2 * volume - drag * uz
             fx, fy, fz, pull = fx - drag * ux, fy - drag * uy, fz + lift, pull - drag * uz
-            tx, ty, tz = tx + ay * lift + az * drag * uy, ty - az * drag * ux - ax * lift, tz - ax * drag * uy + ay * drag * ux
+            tx, ty, tz = (
+                tx + ay * lift + az * drag * uy,
+                ty - az * drag * ux - ax * lift,
+                tz - ax * drag * uy + ay * drag * ux,
+            )
             wet, sum_x, sum_y, sum_z = wet + volume, sum_x + volume * x, sum_y + volume * y, sum_z + volume * z
         force[6 * b], force[6 * b + 1], force[6 * b + 2] = fx, fy, fz
         force[6 * b + 3] = r00 * tx + r10 * ty + r20 * tz
@@ -291,7 +298,8 @@ def _act(
         if added > armature[6 * b]:
             share = (mass_B[b] + armature[6 * b]) / (mass_B[b] + added)
             speed[0], speed[1], speed[2] = speed[0] * share, speed[1] * share, speed[2] * share
-        armature[6 * b], armature[6 * b + 1], armature[6 * b + 2] = added, added, added
+        for axis in range(6 * b, 6 * b + 3):
+            armature[axis], inertia[axis] = added, mass_B[b] + added  # MuJoCo reads the one or the other
         near[VOLUME], near[LOWEST] = wet, lowest
         near[IMPULSE] += pull * step_s
         near[MIDDLE], near[MIDDLE + 1], near[MIDDLE + 2] = place[0], place[1], lowest

@@ -31,9 +31,7 @@ def _cell(position: float, nodes: int) -> tuple[int, float]:
 
 
 @rare
-def surface(
-    surface_XY4: Floats, channel: int, x0: float, x1: float, y0: float, y1: float, x: float, y: float
-) -> float:
+def surface(surface_XY4: Floats, channel: int, x0: float, x1: float, y0: float, y1: float, x: float, y: float) -> float:
     """A channel of the surface above a point, bilinear."""
     i, u = _cell((x - x0) / (x1 - x0) * (surface_XY4.shape[0] - 1), surface_XY4.shape[0])
     j, v = _cell((y - y0) / (y1 - y0) * (surface_XY4.shape[1] - 1), surface_XY4.shape[1])

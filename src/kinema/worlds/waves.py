@@ -6,8 +6,8 @@ water of depth h (Airy 1841; Lamb, Hydrodynamics, 1932, art. 228)
 
     ω² = g k tanh(k h),    k² = kx² + ky²,
 
-which is √(g h) k for waves long against the depth and √(g k) for short ones. A mode turns by ω·Δt a step, so any step is
-exact and stable. Bodies kick the modes, see :func:`exchange`, which follows from a mode's Lagrangian: kinetic energy
+which is √(g h) k for waves long against the depth and √(g k) for short ones. A mode turns by ω·Δt a step, so any step
+is exact and stable. Bodies kick the modes, see :func:`exchange`, which follows from a mode's Lagrangian: kinetic energy
 ½ρ‖ψ‖² η'² / (k tanh kh), potential energy ½ρg‖ψ‖² η², where ‖ψ‖² = ∫ψ² over the basin.
 
 Legend: M, N modes along x and y, X, Y grid points. Amplitudes are metres; x and y count from the basin's corner.
@@ -31,7 +31,7 @@ Floats = NDArray[np.float64]
 GRAVITY_MPS2 = 9.81
 DENSITY = 1000.0  # kg/m³
 MODES = (32, 24)  # the shortest wave is a fifteenth of the basin's width, 0.2 m
-DAMPING_PER_S = 0.05  # of every wave's amplitude, by the walls
+DAMPING_PER_S = 0.12  # of every wave's amplitude, by the walls
 EDDY_VISCOSITY = 1.5e-3  # m²/s; amplitudes fade by 2νk² (Lamb, art. 348): short waves first
 
 
@@ -53,7 +53,8 @@ class Basin:
     @property
     def frequency_MN(self) -> Floats:
         """ω of every mode, rad/s."""
-        return self.modes_3MN[1]
+        frequency_MN: Floats = self.modes_3MN[1]
+        return frequency_MN
 
 
 def basin(

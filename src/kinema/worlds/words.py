@@ -49,7 +49,7 @@ SKY_WORDS = {
     "dusk": ("at dusk", "at sunset", "in warm evening light"),
     "dim": ("in dim light", "in a dark room", "against a dark backdrop"),
 }
-COUNT_WORDS = "no one two three four five six seven eight nine ten eleven twelve".split()
+COUNT_WORDS = "zero one two three four five six seven eight nine ten eleven twelve".split()
 ORDINALS = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split()
 SPECIAL_NOUNS = ("domino", "pane", "vase", "bob", "body", "object", "thing", "player")
 """Nouns that families use instead of shapes, or for bodies in general."""

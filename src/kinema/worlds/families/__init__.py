@@ -4,7 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kinema.worlds.families import collide, dominoes, fall, occlude, pendulum, ramp, throw, tower
+from kinema.worlds.families import (
+    blocks,
+    collide,
+    dominoes,
+    fall,
+    float,
+    lens,
+    mirror,
+    occlude,
+    orbit,
+    paint,
+    pendulum,
+    ramp,
+    ripple,
+    shatter,
+    throw,
+    tower,
+)
 from kinema.worlds.scene import Draw, Scene
 
 FAMILIES: dict[str, Callable[[Draw], Scene]] = {
@@ -16,6 +33,14 @@ FAMILIES: dict[str, Callable[[Draw], Scene]] = {
     "dominoes": dominoes.draw,
     "tower": tower.draw,
     "occlude": occlude.draw,
+    "shatter": shatter.draw,
+    "ripple": ripple.draw,
+    "float": float.draw,
+    "paint": paint.draw,
+    "lens": lens.draw,
+    "mirror": mirror.draw,
+    "orbit": orbit.draw,
+    "blocks": blocks.draw,
 }
 
 ABOUT: dict[str, str] = {
@@ -27,4 +52,12 @@ ABOUT: dict[str, str] = {
     "dominoes": dominoes.ABOUT,
     "tower": tower.ABOUT,
     "occlude": occlude.ABOUT,
+    "shatter": shatter.ABOUT,
+    "ripple": ripple.ABOUT,
+    "float": float.ABOUT,
+    "paint": paint.ABOUT,
+    "lens": lens.ABOUT,
+    "mirror": mirror.ABOUT,
+    "orbit": orbit.ABOUT,
+    "blocks": blocks.ABOUT,
 }

@@ -53,8 +53,8 @@ def draw(draw: Draw) -> Scene:
     for time_s in draw.encores(3.0, 2.2):  # a fallen domino, or the ball, jumps
         index = int(draw.rng.integers(len(bodies)))
         goal = bodies[index].position_m
-        spin = (draw.uniform(-2.0, 2.0), draw.uniform(-4.0, 4.0), 0.0)
-        kicks.append(Kick(time_s, index, spin_radps=spin, towards=goal, flight_s=draw.uniform(0.7, 1.0)))
+        tumble = (draw.uniform(-2.0, 2.0), draw.uniform(-4.0, 4.0), 0.0)
+        kicks.append(Kick(time_s, index, spin_radps=tumble, towards=goal, flight_s=draw.uniform(0.7, 1.0)))
     facts = {
         "count": count,
         "gap_after": gap_after,

@@ -40,8 +40,10 @@ def draw(draw: Draw) -> Scene:
         if end == "stops" and info.shape == "sphere" or end == "returns" and "bumper" in [prop.name for prop in props]:
             end = "passes"
         if end == "returns":
-            place = (hidden + towards * (info.half_size_m[2 if info.shape == "capsule" else 0] + 0.05), lane, 0.2)
-            props.append(Prop("bumper", color, (0.05, 0.2, 0.2), place, restitution=0.95))
+            top = resting(info)[1]  # as high as the body, so that the wall hides it too
+            along = info.half_size_m[2 if info.shape == "capsule" else 0]
+            place = (hidden + towards * (along + 0.05), lane, top)
+            props.append(Prop("bumper", color, (0.05, 0.2, top), place, restitution=0.95))
         velocity, spin = _crossing(draw, info, abs(hidden - start), end)
         orientation, body_height = resting(info)
         bodies.append(
@@ -80,7 +82,7 @@ def _behind(wall_x_m: float, lane_m: float, eye_m: Vec3) -> float:
 def _hiding_height(info: BodyInfo, lane_m: float, eye_m: Vec3) -> float:
     """How high a wall must be so that a camera looking over it does not see the body's top."""
     _, eye_y, eye_z = eye_m
-    return eye_z - (eye_z - 2 * half_height(info)) * (WALL_Y_M - eye_y) / (lane_m - reach(info) - eye_y)
+    return eye_z - (eye_z - 2 * half_height(info)) * (WALL_Y_M - eye_y) / (lane_m + reach(info) - eye_y)
 
 
 def _crossing(draw: Draw, info: BodyInfo, way_m: float, end: str) -> tuple[Vec3, Vec3]:
@@ -91,4 +93,5 @@ def _crossing(draw: Draw, info: BodyInfo, way_m: float, end: str) -> tuple[Vec3,
     lost = 2 * FRICTION * palette.MATERIALS[info.material].friction * GRAVITY_MPS2
     if end == "stops":
         return (math.sqrt(lost * way_m), 0.0, 0.0), (0.0, 0.0, 0.0)
-    return (math.sqrt(lost * 2 * EDGE_M + draw.uniform(0.6, 1.0) ** 2), 0.0, 0.0), (0.0, 0.0, 0.0)
+    way = 2.4 * way_m if end == "returns" else 2 * EDGE_M
+    return (math.sqrt(lost * way + draw.uniform(0.6, 1.0) ** 2), 0.0, 0.0), (0.0, 0.0, 0.0)

@@ -55,7 +55,7 @@ def draw(draw: Draw) -> Scene:
 
 
 def _hung(info: BodyInfo, x: float, length_m: float, angle_rad: float) -> Body:
-    """A bob at rest on its rod at an angle from the vertical, positive to the right; less if it would leave the view."""
+    """A bob at rest on its rod at an angle from the vertical, positive to the right; less if it would leave view."""
     extent = math.hypot(info.half_size_m[0], info.half_size_m[2])
     widest = math.asin(min(1.0, (EDGE_M - abs(x) - extent) / length_m))
     angle_rad = math.copysign(min(abs(angle_rad), widest), angle_rad)

@@ -6,7 +6,7 @@ import math
 
 from kinema.data import BodyInfo
 from kinema.worlds import palette
-from kinema.worlds.scene import Body, Draw, Kick, Prop, Scene, Vec3, axis_angle, half_height, reach, resting, yaw
+from kinema.worlds.scene import Body, Draw, Kick, Prop, Scene, Vec3, axis_angle, half_height, reach, resting
 
 ABOUT = "bodies roll, slide or stay on a ramp"
 LENGTH_M, THICKNESS_M = 2.1, 0.12  # the length at most
@@ -40,7 +40,7 @@ def draw(draw: Draw) -> Scene:
         # a capsule lies across the slope
         above = info.half_size_m[0] if info.shape == "capsule" else half_height(info)
         orientation = resting(info, math.pi / 2)[0] if info.shape == "capsule" else tilt
-        bodies.append(Body(info, at(uphill, lane, above + 0.002), orientation))
+        bodies.append(Body(info, at(uphill, lane, above), orientation))
     if draw.chance(0.35):
         waiting = draw.info(("small", "medium"))
         orientation, height = resting(waiting, draw.uniform(0, math.pi / 2))

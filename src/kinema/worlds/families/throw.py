@@ -20,7 +20,8 @@ def draw(draw: Draw) -> Scene:
         sign = side if index % 2 == 0 else -side
         velocity = (-sign * draw.uniform(0.9, 1.9), 0.0, draw.uniform(2.6, 4.2))
         extent = math.hypot(*info.half_size_m)
-        place = (sign * (1.72 - reach(info)), depth, max(half_height(info) + draw.uniform(0.15, 0.7), extent))
+        edge = 1.72 + 0.2 * min(depth, 0.0)  # the view is narrower in front
+        place = (sign * (edge - reach(info)), depth, max(half_height(info) + draw.uniform(0.15, 0.7), extent))
         spin = (0.0, draw.uniform(-2.5, 2.5), 0.0)
         bodies.append(Body(info, place, yaw(draw.uniform(0, math.pi / 2)), velocity, spin))
     kicks = []

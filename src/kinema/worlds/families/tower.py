@@ -22,10 +22,7 @@ def draw(draw: Draw) -> Scene:
     sign = draw.sign()  # the side to which it topples
     infos = [draw.info(("small",), BLOCKS, ("matte", "rubber", "wood", "glass")) for _ in range(count)]
     scale = min(1.0, HEIGHT_M / sum(2 * half_height(info) for info in infos))
-    infos = [
-        replace(info, half_size_m=tuple(scale * half for half in info.half_size_m), mass_kg=scale**3 * info.mass_kg)
-        for info in infos
-    ]
+    infos = [_scaled(info, scale) for info in infos]
     step = sign * _lean(infos) if how == "leans" else 0.0
     middle = draw.uniform(-0.2, 0.2) - sign * (0.4 if how == "is hit" else 0.25 if how == "leans" else 0.0)
     bodies, top = [], 0.0
@@ -47,6 +44,11 @@ def draw(draw: Draw) -> Scene:
     facts = {"stable": how == "stands", "how": how, "count": count, "towards": "right" if sign > 0 else "left"}
     stick = 0.2 if how == "stands" else None  # what is put on a tower that stands hardly bounces
     return draw.scene(bodies, backdrop=0.15, body_restitution=stick, kicks=tuple(kicks), facts=facts)
+
+
+def _scaled(info: BodyInfo, scale: float) -> BodyInfo:
+    x, y, z = info.half_size_m
+    return replace(info, half_size_m=(scale * x, scale * y, scale * z), mass_kg=scale**3 * info.mass_kg)
 
 
 def _lean(infos: list[BodyInfo]) -> float:
