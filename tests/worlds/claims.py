@@ -47,7 +47,8 @@ _ADJECTIVE = "|".join(
 )
 _BETWEEN = rf"(?:(?!(?:on|is|{_NOUN})\b)[\w-]+ )*?"
 MENTION = re.compile(
-    rf"(?P<words>(?:\b(?:{_ADJECTIVE})\b (?:and an? (?=(?:{_ADJECTIVE})\b))?)*)\b(?P<noun>{_NOUN})\b(?: made of (?P<of>\w+))?"
+    rf"(?P<words>(?:\b(?:{_ADJECTIVE})\b (?:and an? (?=(?:{_ADJECTIVE})\b))?)*)"
+    rf"\b(?P<noun>{_NOUN})\b(?: made of (?P<of>\w+))?"
 )
 
 Claim = tuple[str, Callable[["Reader", set[int], str, float, float], bool]]
@@ -231,7 +232,8 @@ CLAIMS: tuple[Claim, ...] = (
     (r"bounces?\b(?! (?:back (?:to|towards|left|right)|apart))|rebound|springs? up", _some(_rises)),
     (r"pieces (?:fall|fly|lie)", lambda r, who, rest, start, end: r.happens("shatters", r.wholes, 0, end)),
     (
-        r"(?<!not )(?<!pieces )(?<!of water )(?<!a )\b(?:falls?|drops?)\b(?! (?:over|into|onto|off|apart|to the floor$))|comes? down|is falling|plummet|let go",
+        r"(?<!not )(?<!pieces )(?<!of water )(?<!a )\b(?:falls?|drops?)\b(?! (?:over|into|onto|off|apart))"
+        r"|comes? down|is falling|plummet|let go",
         _some(_sinks),
     ),
     (

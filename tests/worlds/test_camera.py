@@ -24,7 +24,8 @@ MOVES = st.builds(
 
 def heading_deg(vector_T3: np.ndarray) -> np.ndarray:
     """Direction from above in degrees, anticlockwise from x, without jumps."""
-    return np.degrees(np.unwrap(np.arctan2(vector_T3[:, 1], vector_T3[:, 0])))
+    heading_T: np.ndarray = np.degrees(np.unwrap(np.arctan2(vector_T3[:, 1], vector_T3[:, 0])))
+    return heading_T
 
 
 def test_a_fixed_camera_stands_still() -> None:

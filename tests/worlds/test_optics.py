@@ -56,7 +56,8 @@ def picture(bodies: list[Body], look_from: CameraInfo, side: int, **fields: Any)
 def red(pixels_HW3: np.ndarray) -> np.ndarray:
     """How red each pixel is beyond grey: 0 for anything neutral."""
     linear_HW3 = (pixels_HW3 / 255.0) ** 2.2
-    return np.clip(linear_HW3[..., 0] - linear_HW3[..., 1:].max(axis=-1), 0.0, None)
+    red_HW: np.ndarray = np.clip(linear_HW3[..., 0] - linear_HW3[..., 1:].max(axis=-1), 0.0, None)
+    return red_HW
 
 
 def middle(weight_HW: np.ndarray) -> tuple[float, float]:
@@ -70,14 +71,19 @@ def middle(weight_HW: np.ndarray) -> tuple[float, float]:
 # --- mirror -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("turn", "place"), [(0.45, (0.1, 1.2)), (-0.4, (0.2, 0.8)), (0.0, (0.5, 1.0))])
-def test_a_reflection_is_where_the_virtual_image_is(turn: float, place: tuple[float, float]) -> None:
+@pytest.mark.parametrize(
+    ("turn", "place", "eye_x"), [(0.45, (0.1, 1.2), 0.4), (-0.4, (0.2, 0.8), 0.4), (0.0, (0.3, 0.9), -3.0)]
+)
+def test_a_reflection_is_where_the_virtual_image_is(turn: float, place: tuple[float, float], eye_x: float) -> None:
     stand = mirror.Stand((-0.2, 0.8), turn, 2.2, 1.7)
     x, y = stand.at(*place)
     ball = body("sphere", "red", "matte", (0.2, 0.2, 0.2), (x, y, 0.6))
-    from_here = CameraInfo((0.4, -8.0, 2.0), (0.0, 0.0, 0.9), 25.0)
+    from_here = CameraInfo((eye_x, -8.0, 2.0), (0.0, 0.0, 0.9), 25.0)
     image, scene = picture([ball], from_here, 96, props=stand.props("black"))
-    reflected = red(image.pixels_THW3[0]) * (image.ids_THW[0] != 0)
+    direct = image.ids_THW[0] == 0
+    for axis in (0, 1):  # and the pixels at its edge
+        direct = direct | np.roll(direct, 1, axis) | np.roll(direct, -1, axis)
+    reflected = (red(image.pixels_THW3[0]) > 0.06) & ~direct  # not weighted: its lit side counts no more
     virtual = mirror.virtual_image(ball.position_m, scene.props[0])
     assert math.dist(virtual, stand.at(place[0], -place[1]) + (0.6,)) < 1e-9
     column, row, _ = tracer.project(from_here, np.array([virtual]), 96, 96)[0]
@@ -103,7 +109,7 @@ def reflection_seen(world: World, frame: int) -> bool:
     height, width = world.ids_THW.shape[1:]
     column, row, _ = tracer.project(view(state, frame), image_3[None], height, width)[0]
     inside = 0 <= column < width and 0 <= row < height
-    return inside and world.ids_THW[frame, int(row), int(column)] == -1 and cross_3[2] < glass.position_m[2] * 2
+    return bool(inside and world.ids_THW[frame, int(row), int(column)] == -1 and cross_3[2] < glass.position_m[2] * 2)
 
 
 def test_body_and_reflection_are_both_in_the_picture() -> None:
@@ -159,7 +165,7 @@ def test_a_slab_shifts_what_is_behind_it_by_snells_law(turn_deg: float, thick: f
     angle = math.radians(abs(turn_deg))
     inner = math.cos(angle) / math.sqrt(GLASS_INDEX**2 - math.sin(angle) ** 2)
     assert abs(shift_m) == pytest.approx(thick * math.sin(angle) * (1 - inner), rel=0.04)
-    assert shift_m * turn_deg > 0 or shift_m * turn_deg < 0  # it is a shift at all
+    assert shift_m * turn_deg > 0  # towards the edge of the slab that is further away
 
 
 def test_a_full_glass_bends_like_water_and_other_glass_like_glass() -> None:
@@ -264,7 +270,9 @@ def test_bodies_of_an_orbit_stand_apart_and_stay_in_view() -> None:
             for frame in (0, 8, 16):
                 where = tracer.project(view(state, frame), state.position_TB3[frame, [index]], 48, 48)[0]
                 assert 0 < where[0] < 48 and 0 < where[1] < 48, (seed, index, frame)
-        assert not any(event.kind == "contact" and event.time_s < 0.05 and -1 not in event.bodies for event in state.events)
+        assert not any(
+            event.kind == "contact" and event.time_s < 0.05 and -1 not in event.bodies for event in state.events
+        )
 
 
 # --- all four -----------------------------------------------------------------------------------------------
@@ -306,6 +314,6 @@ def test_a_minute_of_it_keeps_happening_in_view(family: str) -> None:
     assert state is not None
     moving_T = np.linalg.norm(state.velocity_TB3, axis=-1).max(axis=1) > 0.2
     sweeping_T = np.linalg.norm(np.diff(state.camera_eye_T3, axis=0, append=state.camera_eye_T3[-1:]), axis=1) > 0.02
-    for start in range(0, 361, 60):
+    for start in range(0, 360, 60):
         assert (moving_T | sweeping_T)[start : start + 60].any(), start
-    assert (state.visible_TB[:, 0] > 0).mean() > 0.6
+    assert (state.visible_TB[:, 0] > 0).mean() > 0.4

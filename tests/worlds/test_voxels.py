@@ -15,7 +15,7 @@ from kinema.worlds.scene import Draw, Scene
 from kinema.worlds.voxels import COLUMNS, ROWS, Cell, Game, Level
 
 SEEDS = range(8)
-FONT = {  # rows from above, as numbers of three bits
+FONT: dict[tuple[int, ...], int] = {  # rows from above, as numbers of three bits
     (7, 5, 5, 5, 7): 0,
     (2, 6, 2, 2, 7): 1,
     (7, 1, 7, 4, 7): 2,

@@ -8,7 +8,6 @@ simply made again, with the same bytes.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import io
 import itertools
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kinema.clips.pool import ordered_map
 from kinema.clips.video_io import write_video
@@ -189,15 +189,12 @@ def clip_facts(clip: Clip) -> dict[str, Any]:
     return tree
 
 
-def state_arrays(state: WorldState) -> dict[str, Any]:
-    """The arrays of a state by name; those of the water's surface begin with ``water_``."""
-    arrays = {
-        field.name: getattr(state, field.name)
-        for field in dataclasses.fields(state)
-        if isinstance(getattr(state, field.name), np.ndarray)
-    }
-    if state.water is not None:
-        arrays |= {f"water_{name}": np.asarray(value) for name, value in asdict(state.water).items()}
+def state_arrays(state: WorldState) -> dict[str, NDArray[Any]]:
+    """The arrays of a state by name; what belongs to water, paint and cubes begins with ``water_`` and so on."""
+    arrays = {name: value for name, value in vars(state).items() if isinstance(value, np.ndarray)}
+    for part in ("water", "paint", "voxels"):
+        if getattr(state, part) is not None:
+            arrays |= {f"{part}_{name}": np.asarray(value) for name, value in vars(getattr(state, part)).items()}
     return arrays
 
 

@@ -81,17 +81,13 @@ def corners_of(planes_P4: Array) -> Array:
     inside_N = (points_N3 @ planes_P4[:, :3].T < planes_P4[:, 3] + _ON_PLANE_M).all(axis=1)
     points_N3 = points_N3[inside_N]
     same_NN = np.abs(points_N3[:, None] - points_N3).max(axis=2) < _SAME_CORNER_M
-    return points_N3[~np.tril(same_NN, -1).any(axis=1)]
+    corners_C3: Array = points_N3[~np.tril(same_NN, -1).any(axis=1)]
+    return corners_C3
 
 
-def ball_planes(radius_m: float, count: int = 48) -> Array:
-    """Half-spaces of a round polyhedron with the volume of a sphere, faces spread evenly (a Fibonacci lattice)."""
-    turn_P = np.pi * (3 - np.sqrt(5)) * np.arange(count)
-    height_P = 1 - 2 * (np.arange(count) + 0.5) / count
-    width_P = np.sqrt(1 - height_P**2)
-    normal_P3 = np.column_stack([width_P * np.cos(turn_P), width_P * np.sin(turn_P), height_P])
-    # a face that touches the sphere covers 4π/count of it; the polyhedron around it is larger by about 2π/count
-    return np.column_stack([normal_P3, np.full(count, radius_m / (1 + 2 * np.pi / count) ** (1 / 3))])
+def ball_planes(radius_m: float) -> Array:
+    """Half-spaces of a round polyhedron with the volume of a sphere."""
+    return _round_planes() * (1.0, 1.0, 1.0, radius_m)
 
 
 def cylinder_planes(radius_m: float, half_m: float, sides: int = 16) -> Array:
@@ -148,6 +144,17 @@ def _around(corners_C3: Array, normal_3: Array) -> Array:
     spoke_C3 = corners_C3 - corners_C3.mean(axis=0)
     across_3 = np.cross(normal_3, spoke_C3[0])
     return corners_C3[np.argsort(np.arctan2(spoke_C3 @ across_3, spoke_C3 @ spoke_C3[0] * np.linalg.norm(normal_3)))]
+
+
+@cache
+def _round_planes(count: int = 48) -> Array:
+    """Of a polyhedron with the unit sphere's volume; its faces look in even directions (a Fibonacci lattice)."""
+    turn_P = np.pi * (3 - np.sqrt(5)) * np.arange(count)
+    height_P = 1 - 2 * (np.arange(count) + 0.5) / count
+    width_P = np.sqrt(1 - height_P**2)
+    planes_P4 = np.column_stack([width_P * np.cos(turn_P), width_P * np.sin(turn_P), height_P, np.ones(count)])
+    planes_P4[:, 3] = (4 / 3 * np.pi / voronoi(np.zeros((1, 3)), planes_P4)[0].volume_m3) ** (1 / 3)
+    return planes_P4
 
 
 @cache

@@ -20,7 +20,7 @@ R = TypeVar("R")
 
 SOURCES = (
     *("compiled", "stage", "solids", "patterns", "optics", "water_rays", "voxel_rays"),
-    *("lighting", "meeting", "rays", "kernel"),
+    *("lighting", "meeting", "shading", "rays", "kernel"),
 )
 _SCALAR: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
 _text = b"".join((Path(__file__).parent / f"{name}.py").read_bytes() for name in SOURCES)

@@ -35,14 +35,8 @@ def all_deeds(observer: Observer) -> list[Deed]:
         deeds = [d for d in deeds if not set(d.bodies) & crowd or (d.start_s > over_s and d.kind in ALONE)]
     deeds = _without_floor_contacts_in_water(observer, deeds) + together
     deeds += [d for d in _sights(observer) if d.prop >= 0 or not (row or stack or prizes)]
-    deeds += (
-        _through_glass(observer)
-        + _drips(observer)
-        + _breaks(observer)
-        + _rings(observer)
-        + _strokes(observer)
-        + _scores(observer)
-    )
+    for look in (_through_glass, _drips, _breaks, _rings, _strokes, _scores):
+        deeds += look(observer)
     deeds = [deed for deed in deeds if deed.start_s < deed.end_s and not _breaking(deed, deeds)]
     return sorted(deeds, key=lambda deed: (deed.start_s, deed.end_s, deed.bodies))
 

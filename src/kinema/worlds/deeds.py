@@ -238,7 +238,7 @@ class Observer:
         before, after = self.before(event.time_s), self.after(event.time_s)
         if min(first, second) < 0:
             return self._scenery_contact(body, mark, before, after)
-        if self.state.bodies[first].part_of >= 0 or self.state.bodies[second].part_of >= 0:
+        if first not in self.bodies or second not in self.bodies:  # pieces and drops are not spoken of one by one
             return mark
         other = second if body == first else first
         own, their = self.speed_TB[before, body], self.speed_TB[before, other]

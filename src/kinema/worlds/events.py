@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinema.data import Event, WorldState
+from kinema.worlds.fracture import visible_with_pieces
 from kinema.worlds.mjcf import GRAVITY_MPS2
 from kinema.worlds.scene import HALF_WIDTH_M, Body, Prop, Scene
 from kinema.worlds.simulate import Motion
@@ -46,10 +47,14 @@ def state_of(
         aspect: width of the picture by its height.
     """
     in_picture_TB = in_picture(motion.position_TB3, camera_eye_T3, camera_target_T3, scene, aspect)
+    visible_TB = visible_with_pieces(scene, visible_TB)
+    is_whole_B = np.array([body.info.part_of < 0 for body in scene.bodies])  # splinters have no story of their own
     events = [*motion.events]
     if scene.game is None:  # where gems go under the player, who hides whom is of no interest
-        events += _sight_events(visible_TB, in_picture_TB, motion.shown_TB, fps)
+        events += _sight_events(visible_TB, in_picture_TB, motion.shown_TB & is_whole_B, fps)
     for index, body in enumerate(scene.bodies):
+        if not is_whole_B[index]:
+            continue
         events += [Event(time_s, "rests", (index,)) for time_s in _rests(body, index, motion, fps)]
         events += [Event(time_s, "topples", (index,)) for time_s in _topples(body, index, motion, fps)]
         events += [Event(time_s, "turns", (index,)) for time_s in _turns(body, index, motion, fps)]
@@ -161,7 +166,7 @@ def _rests(body: Body, index: int, motion: Motion, fps: float) -> Iterator[float
 def _topples(body: Body, index: int, motion: Motion, fps: float) -> Iterator[float]:
     """The moment when what stood on something has fallen over of its own or by a hit, if it does."""
     frames = len(motion.position_TB3)
-    if body.info.shape in ("sphere", "shard") or body.rod is not None or frames < 2:
+    if body.info.shape in ("sphere", "capsule", "shard") or body.rod is not None or frames < 2:
         return
     rise_m = motion.position_TB3[1, index, 2] - body.position_m[2]
     if abs(rise_m) > GRAVITY_MPS2 / fps**2 / 4:  # half of free fall: it begins in the air

@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 
 from kinema.data import BodyInfo, Event
 from kinema.worlds.cells import Cell, planes_of
-from kinema.worlds.lattice import Lattice, cross_matrix, rotation
+from kinema.worlds.lattice import Lattice, rotation
 from kinema.worlds.mjcf import CONTACT_FREQUENCY_RADPS
+from kinema.worlds.parts import Parts, times
 from kinema.worlds.scene import Body, Scene, Vec3, Weld
 
 if TYPE_CHECKING:  # MuJoCo is heavy, and simulate imports this module
@@ -38,6 +39,9 @@ Ints = NDArray[np.int64]
 GAP = 0.004  # share by which a piece is smaller than its cell
 MARGIN = 1.45  # by which a body is stronger than what it is said to survive needs
 SLIGHT_MPS = 0.4  # slower touches strain nothing
+SETTLE_S = 0.1  # between looks for pieces that have come to rest
+REST_MPS, REST_RADPS = 0.05, 0.5
+WAKE_M = 0.4  # from where a body touches resting pieces
 _FIXED_KG = 1e9  # inertia that nothing moves
 _PARKED_M = 1e4  # height at which a broken whole is out of the way
 
@@ -76,9 +80,7 @@ def pieces_of(
         info = BodyInfo("shard", whole.info.color, whole.info.material, "small", half, mass_kg, part_of=index)
         place = _vector(np.array(whole.position_m) + turn_33 @ cell.center_3)
         corners = tuple(_vector(corner_3) for corner_3 in corners_C3)
-        core_m = (1 - GAP) * min(
-            float(face.normal_3 @ (face.corners_C3[0] - cell.center_3)) for face in cell.faces
-        )
+        core_m = (1 - GAP) * min(float(face.normal_3 @ (face.corners_C3[0] - cell.center_3)) for face in cell.faces)
         pieces.append(Body(info, place, whole.orientation, vertices_m=corners, core_m=core_m))
         for face in cell.faces:
             held = face.neighbour < 0 and any(face.normal_3 @ np.array(mount) > 0.99 for mount in mounts)
@@ -94,11 +96,13 @@ def with_strength(
 ) -> tuple[Weld, ...]:
     """The welds at such a strength that they survive one hit by a margin and not another, harder one.
 
-    Glass has no strength of its own: it breaks at 30 to 1,000 MPa, depending on the flaws of its surface. So a scene may
-    say what its body survives, and the same body then breaks under the harder hit.
+    Glass has no strength of its own: flaws of its surface decide, over more than a factor of ten. So a scene may say
+    what its body survives; the harder hit then breaks the same body.
     """
     lattice = Lattice(whole, pieces, welds)
-    softer, harder = (float(lattice.strain(_load(lattice, whole.info.mass_kg, hit)).max()) for hit in (survives, breaks))
+    softer, harder = (
+        float(lattice.strain(_load(lattice, whole.info.mass_kg, hit)).max()) for hit in (survives, breaks)
+    )
     strength_pa = MARGIN * softer
     assert harder > strength_pa, "a hit that must break the body has to be clearly harder than one that must not"
     return tuple(replace(weld, strength_n=weld.strength_n * strength_pa) for weld in welds)
@@ -126,8 +130,11 @@ class Fracture:
         self._broke_s = np.inf
         self._hitter = -1
         self._velocity_B6: Array | None = None
-        self._parts: _Parts | None = None
-        self._touching: Ints = np.zeros(0, dtype=np.int64)
+        self._parts: Parts | None = None
+        self._touching: set[int] = set()
+        self._resting_N = np.zeros(len(pieces), dtype=np.bool_)
+        self._slow_N = np.zeros(len(pieces), dtype=np.bool_)
+        self._look_s = np.inf
 
     def before_step(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
         """Looks at the touches of the last step, breaks what they break and holds together what still is."""
@@ -135,6 +142,8 @@ class Fracture:
             self._begin(model)
         else:
             self._strike(model, data)
+        if data.time > self._look_s:
+            self._settle(model, data)
         if self._parts is not None:
             self._parts.move_as_one(data.qpos.reshape(-1, 7), data.qvel.reshape(-1, 6))
         self._velocity_B6 = data.qvel.reshape(-1, 6).copy()
@@ -188,7 +197,10 @@ class Fracture:
         self._is_side = np.array([name.startswith("side") for name in names])  # the invisible walls are soft
         self._piece_of_body = np.full(len(self._mass_B) + 1, -1)  # the last for −1, the scenery
         self._piece_of_body[self._piece_N] = np.arange(len(self._piece_N))
-        self._own = model.dof_M0.copy(), model.body_invweight0.copy(), model.geom_contype.copy()
+        self._geom_N2 = np.array(
+            [[names.index(f"{part}{body}") for part in ("body", "core")] for body in self._piece_N]
+        )
+        self._own = model.dof_M0.copy(), model.body_invweight0.copy()
         self._fix(model, self._piece_N, True)
         model.geom_contype[:] = 0
         if self._lattice.mounted_N.any():
@@ -207,13 +219,15 @@ class Fracture:
         """Puts the hits of the last step on the lattice, and lets go what they break off."""
         broken = np.isfinite(self._broke_s)
         body_K2 = self._body_of_geom[data.contact.geom]
+        if self._resting_N.any():
+            self._wake(model, data, body_K2)
         piece_K2 = self._piece_of_body[body_K2]
         struck_K2 = (piece_K2 >= 0) & self._bonded_N[piece_K2] if broken else body_K2 == self._whole
         struck_K2 &= ~self._is_side[data.contact.geom].any(axis=1, keepdims=True)
-        pair_K = body_K2.min(axis=1) + len(self._mass_B) * body_K2.max(axis=1)
-        new_K = ~np.isin(pair_K, self._touching)  # a touch is hardest when it begins
-        self._touching = pair_K
-        struck_K = np.flatnonzero(struck_K2.any(axis=1) & new_K)
+        pairs = (body_K2.min(axis=1) + len(self._mass_B) * body_K2.max(axis=1)).tolist()
+        new_K = np.array([pair not in self._touching for pair in pairs], dtype=np.bool_)
+        self._touching = set(pairs)
+        struck_K = np.flatnonzero(struck_K2.any(axis=1) & new_K)  # a touch is hardest when it begins
         if not len(struck_K):
             return
         end_K = struck_K2[struck_K].argmax(axis=1)
@@ -232,7 +246,9 @@ class Fracture:
                 piece = _nearest(self._lattice, arm_3)
                 arm_3 = arm_3 - self._lattice.center_N3[piece]
             points = int(((mine_K == mine) & (other_K == other)).sum())  # of one blow share its force
-            force_n = _peak_n(self._part_kg(piece), self._mass_B[other] if other >= 0 else np.inf, closing_K[hit]) / points
+            force_n = (
+                _peak_n(self._part_kg(piece), self._mass_B[other] if other >= 0 else np.inf, closing_K[hit]) / points
+            )
             force_3 = force_n * inwards_K3[hit] @ turn_33
             load_N6[piece] += np.concatenate([force_3, np.cross(arm_3, force_3)])
             if force_n > hardest_n:
@@ -257,7 +273,7 @@ class Fracture:
     def _velocity_at(self, data: mujoco.MjData, body_K: Ints, point_K3: Array) -> Array:
         """Of points of bodies in world axes, before the last step; the scenery stands still."""
         assert self._velocity_B6 is not None
-        spin_K3 = _times(data.xmat[1 + body_K].reshape(-1, 3, 3), self._velocity_B6[body_K, 3:])
+        spin_K3 = times(data.xmat[1 + body_K].reshape(-1, 3, 3), self._velocity_B6[body_K, 3:])
         velocity_K3 = self._velocity_B6[body_K, :3] + np.cross(spin_K3, point_K3 - data.xpos[1 + body_K])
         return np.where(body_K[:, None] >= 0, velocity_K3, 0.0)
 
@@ -273,17 +289,55 @@ class Fracture:
         velocity_B6[self._piece_N, 3:] = spin_3
         pose_B7[self._whole, 2], velocity_B6[self._whole] = _PARKED_M, 0.0
         self._fix(model, np.array([self._whole]), True)
-        model.geom_contype[:] = self._own[2]
-        self._broke_s = float(data.time)
+        self._broke_s = self._look_s = float(data.time)
 
     def _let_go(self, model: mujoco.MjModel) -> None:
         """Frees the pieces that have lost the ground, and finds the parts that move as one."""
         label_N, mounted_N = self._lattice.label_N, self._lattice.mounted_N
-        self._fix(model, self._piece_N[~mounted_N], False)
-        several_N = np.bincount(label_N, minlength=len(label_N))[label_N] > 1
-        self._bonded_N = mounted_N | several_N
-        moves_N = several_N & ~mounted_N
-        self._parts = _Parts(self._lattice, moves_N, self._inertia_N33, self._piece_N) if moves_N.any() else None
+        self._several_N = np.bincount(label_N, minlength=len(label_N))[label_N] > 1
+        self._bonded_N = mounted_N | self._several_N
+        self._rest(model, np.zeros_like(mounted_N))
+
+    def _rest(self, model: mujoco.MjModel, resting_N: NDArray[np.bool_]) -> None:
+        """Says which loose pieces lie still; they touch nothing but bodies and moving cores, which saves time."""
+        self._resting_N = resting_N
+        still_N = resting_N | self._lattice.mounted_N
+        self._fix(model, self._piece_N[still_N], True)
+        self._fix(model, self._piece_N[~still_N], False)
+        model.geom_contype[self._geom_N2] = np.where(resting_N[:, None], (4, 0), (1, 2))
+        moves_N = self._several_N & ~still_N
+        self._parts = Parts(self._lattice, moves_N, self._inertia_N33, self._piece_N) if moves_N.any() else None
+
+    def _settle(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
+        """Lets parts lie that have been slow twice in a row."""
+        self._look_s += SETTLE_S
+        velocity_N6 = data.qvel.reshape(-1, 6)[self._piece_N]
+        slow_N = (np.abs(velocity_N6[:, :3]).max(axis=1) < REST_MPS) & (
+            np.abs(velocity_N6[:, 3:]).max(axis=1) < REST_RADPS
+        )
+        label_N = self._lattice.label_N
+        all_slow_N = np.ones(len(slow_N), dtype=np.bool_)
+        np.logical_and.at(all_slow_N, label_N, slow_N)
+        slow_N = all_slow_N[label_N] & ~self._lattice.mounted_N
+        resting_N = self._resting_N | (slow_N & self._slow_N)
+        self._slow_N = slow_N
+        if (resting_N != self._resting_N).any():
+            data.qvel.reshape(-1, 6)[self._piece_N[resting_N]] = 0.0
+            self._rest(model, resting_N)
+
+    def _wake(self, model: mujoco.MjModel, data: mujoco.MjData, body_K2: Ints) -> None:
+        """Lets what lies near a body that moves against a resting piece move again."""
+        assert self._velocity_B6 is not None
+        piece_K2 = self._piece_of_body[body_K2]
+        touched_K2 = (piece_K2 >= 0) & self._resting_N[piece_K2]
+        speed_K2 = np.abs(self._velocity_B6[body_K2]).max(axis=2)
+        woken_K = touched_K2.any(axis=1) & (np.where(touched_K2, 0.0, speed_K2).max(axis=1) > SLIGHT_MPS / 2)
+        if woken_K.any():
+            from_N = data.xpos[1 + self._piece_N]
+            near_NK = np.linalg.norm(from_N[:, None] - data.contact.pos[woken_K], axis=2) < WAKE_M
+            awake = np.unique(self._lattice.label_N[near_NK.any(axis=1)])
+            self._slow_N &= False
+            self._rest(model, self._resting_N & ~np.isin(self._lattice.label_N, awake))
 
     def _count_loose(self) -> int:
         """Pieces that have come off: off the ground, or off the largest part of a body that was free."""
@@ -291,46 +345,6 @@ class Fracture:
         if lattice.mounted_N.any():
             return int((~lattice.mounted_N).sum())
         return len(lattice.label_N) - int(np.bincount(lattice.label_N).max())
-
-
-class _Parts:
-    """Pieces off the mount that still hang together, part by part, in the axes of the whole at rest."""
-
-    def __init__(self, lattice: Lattice, member_N: NDArray[np.bool_], inertia_N33: Array, body_N: Ints) -> None:
-        order_M = np.flatnonzero(member_N)[np.argsort(lattice.label_N[member_N], kind="stable")]
-        label_M = lattice.label_N[order_M]
-        self._first_P = np.flatnonzero(np.diff(label_M, prepend=-1))
-        self._part_M = np.searchsorted(label_M[self._first_P], label_M)
-        self._body_M, self._inertia_M33 = body_N[order_M], inertia_N33[order_M]
-        mass_M1 = lattice.mass_N[order_M, None]
-        self._share_M1 = mass_M1 / self._sum(mass_M1)[self._part_M]
-        self._mass_M1 = mass_M1
-        self._arm_M3 = lattice.center_N3[order_M]
-        self._arm_M3 = self._arm_M3 - self._sum(self._share_M1 * self._arm_M3)[self._part_M]
-        self._cross_M33 = cross_matrix(self._arm_M3)  # arm × …
-        about_M33 = self._inertia_M33 - mass_M1[:, :, None] * self._cross_M33 @ self._cross_M33
-        self._unturning_P33 = np.linalg.inv(self._sum(about_M33))
-
-    def move_as_one(self, pose_B7: Array, velocity_B6: Array) -> None:
-        """Replaces the pieces' motion by the rigid one of the same momentum, and their places by those in the part."""
-        pose_M7, velocity_M6 = pose_B7[self._body_M], velocity_B6[self._body_M]
-        turn_P4 = self._sum(self._share_M1 * pose_M7[:, 3:])  # pieces of one part differ by one step's motion only
-        turn_P4 /= np.linalg.norm(turn_P4, axis=1, keepdims=True)
-        turn_M33 = rotation(turn_P4)[self._part_M]
-        place_P3 = self._sum(self._share_M1 * pose_M7[:, :3])
-        pose_M7[:, :3] = place_P3[self._part_M] + _times(turn_M33, self._arm_M3)
-        pose_M7[:, 3:] = turn_P4[self._part_M]
-        drift_P3 = self._sum(self._share_M1 * velocity_M6[:, :3])
-        own_M3 = _times(turn_M33.transpose(0, 2, 1), velocity_M6[:, :3])
-        momentum_M3 = self._mass_M1 * _times(self._cross_M33, own_M3) + _times(self._inertia_M33, velocity_M6[:, 3:])
-        spin_M3 = _times(self._unturning_P33, self._sum(momentum_M3))[self._part_M]
-        velocity_M6[:, :3] = drift_P3[self._part_M] - _times(turn_M33, _times(self._cross_M33, spin_M3))
-        velocity_M6[:, 3:] = spin_M3
-        pose_B7[self._body_M], velocity_B6[self._body_M] = pose_M7, velocity_M6
-
-    def _sum(self, values_M: Array) -> Array:
-        total_P: Array = np.add.reduceat(values_M, self._first_P)
-        return total_P
 
 
 def _load(lattice: Lattice, mass_kg: float, hit: Hit) -> Array:
@@ -351,11 +365,6 @@ def _nearest(lattice: Lattice, point_3: Array) -> int:
 def _peak_n(mass_kg: float, other_kg: float, closing_mps: float) -> float:
     """Peak force of a contact spring between two masses, undamped."""
     return closing_mps * CONTACT_FREQUENCY_RADPS / (1 / mass_kg + 1 / other_kg)
-
-
-def _times(matrix_M33: Array, vector_M3: Array) -> Array:
-    product_M3: Array = (matrix_M33 @ vector_M3[:, :, None])[:, :, 0]
-    return product_M3
 
 
 def _vector(values_3: Array) -> Vec3:

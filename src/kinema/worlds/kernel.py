@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from kinema.worlds.compiled import REVISION, device, kernel
 from kinema.worlds.rays import follow
+from kinema.worlds.solids import FAR
 from kinema.worlds.stage import FOCAL, FORWARD, RIGHT, UP, Floats, Ints, World
 
 Codes = NDArray[np.uint8]
@@ -76,7 +77,8 @@ def see(world: World, start: int, past: int, across: float, down: float) -> tupl
     dz = scenery[FORWARD + 2] + across * scenery[RIGHT + 2] + up * scenery[UP + 2]
     scale = 1.0 / math.sqrt(dx * dx + dy * dy + dz * dz)
     red, green, blue, first, behind, t = follow(world, start, past, dx * scale, dy * scale, dz * scale)
-    return min(red, 1.0), min(green, 1.0), min(blue, 1.0), first, behind, t * scale
+    depth = t * scale if t < FAR else math.inf
+    return min(red, 1.0), min(green, 1.0), min(blue, 1.0), first, behind, depth
 
 
 @device

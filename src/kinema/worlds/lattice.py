@@ -111,7 +111,7 @@ class Lattice:
 
     def _solve(self, label: int) -> tuple[Ints, Array]:
         """The pieces of a part, and how far each moves for each load on another: the inverse of the stiffness."""
-        part = np.flatnonzero(self.label_N == label)
+        part: Ints = np.flatnonzero(self.label_N == label).astype(np.int64)
         place_N = np.full(len(self.mass_N) + 1, len(part))
         place_N[part] = np.arange(len(part))
         held_W = self.intact_W & (self.label_N[self.first_W] == label)
@@ -123,7 +123,8 @@ class Lattice:
         size = 6 * len(part)
         matrix = stiffness[:-1, :-1].transpose(0, 2, 1, 3).reshape(size, size)
         matrix[np.diag_indices(size)] += _RIDGE * np.trace(matrix) / size + 1e-12
-        return part, np.linalg.inv(matrix)
+        compliance: Array = np.linalg.inv(matrix).astype(np.float64)
+        return part, compliance
 
     def _balanced(self, part: Ints, load_N6: Array) -> Array:
         """The load on a part, less what accelerates it if it hangs on nothing."""
@@ -136,7 +137,8 @@ class Lattice:
         torque_3 = np.sum(load_N6[:, 3:] + np.cross(arm_N3, force_N3), axis=0)
         turning_3 = np.linalg.solve(inertia_33, torque_3)
         push_N3 = mass_N[:, None] * (force_N3.sum(axis=0) / mass_N.sum() + np.cross(turning_3, arm_N3))
-        return load_N6 - np.concatenate([push_N3, self._inertia_N33[part] @ turning_3], axis=1)
+        inertial_N6: Array = np.concatenate([push_N3, self._inertia_N33[part] @ turning_3], axis=1)
+        return load_N6 - inertial_N6
 
     def _relabel(self) -> None:
         """Finds the connected parts: the smallest index spreads over the intact welds. The ground joins nothing."""

@@ -96,7 +96,7 @@ def _body_xml(index: int, body: Body) -> str:
         axis, damping = _turned(back, body.rod.axis), body.rod.damping
         joint = f'<joint type="hinge" pos="{_numbers(anchor)}" axis="{_numbers(axis)}" damping="{damping!r}"/>'
     geom = f'<geom name="body{index}" {form} mass="{body.info.mass_kg!r}"'
-    geoms = f"{geom} {_shard_xml(index, body)}" if body.info.shape == "shard" else f"{geom}/>"
+    geoms = f"{geom} {_shard_xml(index, body)}" if body.info.shape == "shard" else f'{geom} conaffinity="5"/>'
     return (
         f'<body name="body{index}" pos="{_numbers(body.position_m)}" quat="{_numbers(body.orientation)}">{joint}'
         f"{geoms}</body>"
@@ -104,7 +104,10 @@ def _body_xml(index: int, body: Body) -> str:
 
 
 def _shard_xml(index: int, body: Body) -> str:
-    """The rest of a shard's geom, and its core: shards touch all else with their corners, one another with a ball."""
+    """The rest of a shard's geom, and its core: shards touch all else with their corners, one another with a ball.
+
+    Classes of touch (``contype``): 1 all but shards, 2 cores, 4 bodies only, for shards that have come to rest.
+    """
     material = palette.MATERIALS[body.info.material]
     spring = _spring(SHARD_RESTITUTION)
     touch = (

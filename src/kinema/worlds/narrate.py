@@ -87,11 +87,8 @@ class Narrator:
         elif form == 3:
             clauses = [f"{light} we see {cast} {place} {floor}"]
         else:
-            clauses = [
-                f"{cast} {place} {floor}",
-                self.voice.pick((f"the scene is shown {light}", f"it is all {light}")),
-            ]
-            clauses = clauses[:1] if self.voice.chance(0.3) else clauses
+            shown = self.voice.pick(("the scene is shown", "it is all"))
+            clauses = [f"{cast} {place} {floor}", *([f"{shown} {light}"] if self.voice.chance(0.7) else [])]
         if there and self.voice.chance(0.5):
             clauses[-1 if form < 2 else 0] += f", {beside} {there}"
         elif there:
@@ -118,9 +115,8 @@ class Narrator:
             return join(groups)
         sides = voice.chance(0.75)
         named = [cast.full(body, size, material) for body in others]
-        return join(
-            [name + (f" {self.setting.place(b)}" if sides else "") for name, b in zip(named, others, strict=True)]
-        )
+        places = [f" {self.setting.place(body)}" if sides else "" for body in others]
+        return join([name + place for name, place in zip(named, places, strict=True)])
 
     def _place_word(self) -> str:
         """How the bodies are to the floor at the start."""
@@ -130,12 +126,8 @@ class Narrator:
         if self.observer.family == "blocks":
             return f"{self.voice.pick(('in', 'on'))} {self.setting.blocks()} on"
         low_m = [self.observer.low_m(body) for body in bodies]
-        on_something = (
-            self.setting.ramps()
-            or self.cast.stack
-            or any(self.setting.hangs(body) for body in bodies)
-            or state.water is not None
-        )
+        hang = any(self.setting.hangs(body) for body in bodies)
+        on_something = hang or self.setting.ramps() or self.cast.stack or state.water is not None
         if min(low_m) > 0.2 and not on_something:
             return self.voice.pick(("above", "high above", "over"))
         return "on" if on_something or min(low_m) < 0.1 else "with"
@@ -189,12 +181,8 @@ class Narrator:
         if unsaid:
             rest = self._crowd_words(unsaid)
             text = f"{text}, {self.voice.pick(('with', 'beside', 'next to'))} {rest}" if text else rest
-        mirror = self.observer.family == "mirror"
-        if (
-            self.setting.props
-            and self.voice.chance(0.9 if mirror else 0.5)
-            and not any(deed.prop >= 0 for p in story for deed in p.deeds)
-        ):
+        told = any(deed.prop >= 0 for part in story for deed in part.deeds)
+        if self.setting.props and not told and self.voice.chance(0.9 if self.observer.family == "mirror" else 0.5):
             scenery = self.setting.scenery()
             text += f", {self.voice.pick(('with', 'near'))} {join(scenery)}" if scenery else ""
         if not text:

@@ -1,4 +1,4 @@
-"""A voxel game as motion: the player hops from tile to tile, gems turn until they are taken, an enemy glides.
+"""A voxel game as motion: player and enemy hop from tile to tile, and gems turn until they are taken.
 
 Legend: T frames, B bodies, X, Y, Z cubes.
 """
@@ -16,7 +16,7 @@ from kinema.worlds.scene import Scene, half_height
 from kinema.worlds.simulate import Motion
 from kinema.worlds.voxels import Cell, Game, Turn
 
-HOP_M = 0.16  # how high the player hops
+HOP_M = 0.16  # how high a hop goes
 GEM_RISE_M, GEM_RADPS = 0.06, 2.4  # gems hang above the ground and turn
 
 
@@ -47,7 +47,9 @@ def play(scene: Scene, frames: int, fps: float) -> Motion:
         orientation_TB4[frame, 1 : 1 + gems] = (math.cos(angle / 2), 0.0, 0.0, math.sin(angle / 2))
         spin_TB3[frame, 1 : 1 + gems, 2] = GEM_RADPS
         if len(half_B) > 1 + gems:
-            position_TB3[frame, -1], velocity_TB3[frame, -1] = _glide(game, now, after, share, half_B[-1])
+            assert now.enemy is not None and after.enemy is not None, "an enemy is in every level or in none"
+            goal = after.enemy if after.level == now.level else now.enemy
+            position_TB3[frame, -1], velocity_TB3[frame, -1] = _hop(game, now.enemy, goal, share, half_B[-1])
     return Motion(
         position_TB3,
         orientation_TB4,
@@ -69,18 +71,6 @@ def _hop(
     up_3 = np.array([0.0, 0.0, 4 * HOP_M])
     way_3 = end_3 - start_3
     return start_3 + share * way_3 + share * (1 - share) * up_3, (way_3 + (1 - 2 * share) * up_3) / game.tick_s
-
-
-def _glide(
-    game: Game, now: Turn, after: Turn, share: float, above_m: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Position and velocity of the enemy, which every level has or none."""
-    assert now.enemy is not None and after.enemy is not None
-    place_3 = np.array(voxels.place_m(game, now.enemy, above_m))
-    if after.level != now.level:
-        return place_3, np.zeros(3)
-    way_3 = np.array(voxels.place_m(game, after.enemy, above_m)) - place_3
-    return place_3 + share * way_3, way_3 / game.tick_s
 
 
 def _scores(game: Game, turns: list[Turn], end_s: float) -> tuple[Event, ...]:

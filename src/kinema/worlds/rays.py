@@ -13,7 +13,7 @@ from kinema.worlds.meeting import BODY, SKY, WATER, in_water, meet
 from kinema.worlds.optics import ABSORPTION_M, fresnel, schlick, transmit
 from kinema.worlds.shading import shade
 from kinema.worlds.solids import ALBEDO, ID, INDEX, METALLIC
-from kinema.worlds.stage import EYE, FOCAL, WATER_INDEX, WATER_TINT, World
+from kinema.worlds.stage import EYE, FOCAL, HORIZON, WATER_INDEX, WATER_TINT, World
 
 MAX_SEGMENTS, LAST_OF_MAIN = 14, 8  # straight pieces of a path with its kept reflection; the last before that
 _NONE, _WAITS, _FOLLOWED = range(3)  # states of the kept reflection
@@ -156,7 +156,13 @@ def follow(
             skip = which if thing == BODY else -1
             glow = _SUN_GLOW if gloss < _MIRROR else 0.0
             ended = max(weight_r, weight_g, weight_b) < _FAINT
-        if kept == _WAITS and (ended or segment == LAST_OF_MAIN):
+        if not ended and (segment == MAX_SEGMENTS - 1 or (kept == _WAITS and segment == LAST_OF_MAIN)):
+            # What is lost between many surfaces comes from somewhere near the horizon.
+            red += weight_r * world.scenery[HORIZON]
+            green += weight_g * world.scenery[HORIZON + 1]
+            blue += weight_b * world.scenery[HORIZON + 2]
+            ended = True
+        if kept == _WAITS and ended:
             kept, wet, skip, inside, seeing, glow, ended = _FOLLOWED, kept_wet, kept_skip, -1, False, _SUN_GLOW, False
             x, y, z, dx, dy, dz = kx, ky, kz, kdx, kdy, kdz
             weight_r, weight_g, weight_b, path = kept_r, kept_g, kept_b, kept_path

@@ -10,7 +10,8 @@ from kinema.worlds.scene import Body, CameraMove, Draw, Kick, Prop, Scene, Vec3,
 
 ABOUT = "the camera goes around two to five bodies that stand, fall or roll"
 RADIUS_M = 1.5  # of the disc on which everything stands; all of it is in view from every side
-PEDESTAL = 1.5  # half of its diagonal by the reach of what stands on it
+TRIES = 100
+PEDESTAL = 1.3  # half of its diagonal by the reach of what stands on it
 DISTANCE_M = 8.6  # of the camera, from above
 SWING_DEG = (20.0, 120.0)
 SHORT_S = 6.0  # clips up to this length see one swing
@@ -21,11 +22,15 @@ def draw(draw: Draw) -> Scene:
     """Bodies stand on a disc; sometimes one or two fall onto it, or a ball rolls at one of the others."""
     happens = draw.weighted({"still": 0.4, "falls": 0.3, "rolls": 0.3})
     count = 1 + draw.count((0.2, 0.35, 0.3, 0.15))
-    sizes = ("small", "medium", "large")[(1 if count < 4 else 0) : (3 if count < 4 else 2)]
-    infos = [draw.info(sizes) for _ in range(count)]
-    if happens == "rolls" and count < 5:
-        infos.append(draw.info(("small",), ("sphere",)))
     raised = happens == "still" and draw.chance(0.4)
+    sizes = {
+        2: ("medium", "large"),
+        3: ("medium",) if raised else ("medium", "large"),
+        4: ("small", "medium"),
+        5: ("small",),
+    }
+    infos = [draw.info(sizes[count]) for _ in range(count - 1)]
+    infos.append(draw.info(sizes[count][:1], ("sphere",)) if happens == "rolls" else draw.info(sizes[count]))
     reaches = [reach(info) for info in infos]
     reaches[-1] *= PEDESTAL if raised else 1.0
     places = _places(draw, reaches)
@@ -54,17 +59,19 @@ def draw(draw: Draw) -> Scene:
 
 
 def _places(draw: Draw, reaches: list[float]) -> list[tuple[float, float]]:
-    """A place on the disc for each body, apart from the others; the more often it fails, the closer they may stand."""
-    gap_m = 0.35
-    while True:
-        places: list[tuple[float, float]] = []
-        for own in reaches:
-            radius, turn = (RADIUS_M - own) * math.sqrt(draw.uniform(0.02, 1.0)), draw.uniform(0, 2 * math.pi)
-            places.append((radius * math.cos(turn), radius * math.sin(turn)))
-        pairs = [(i, j) for i in range(len(reaches)) for j in range(i)]
+    """A place on the disc for each body: anywhere apart from the others, or else spread over a ring."""
+    count = len(reaches)
+    pairs = [(i, j) for i in range(count) for j in range(i)]
+    for attempt in range(TRIES):
+        gap_m = 0.35 * (1 - attempt / TRIES) + 0.04
+        turns = [draw.uniform(0, 2 * math.pi) for _ in reaches]
+        radii = [(RADIUS_M - own) * math.sqrt(draw.uniform(0.02, 1.0)) for own in reaches]
+        places = [(radius * math.cos(turn), radius * math.sin(turn)) for radius, turn in zip(radii, turns, strict=True)]
         if all(math.dist(places[i], places[j]) > reaches[i] + reaches[j] + gap_m for i, j in pairs):
             return places
-        gap_m = max(0.05, gap_m - 0.002)
+    start, radius = draw.uniform(0, 2 * math.pi), RADIUS_M - max(reaches)
+    turns = [start + 2 * math.pi * index / count for index in range(count)]
+    return [(radius * math.cos(turn), radius * math.sin(turn)) for turn in turns]
 
 
 def _dropped(draw: Draw, body: Body, index: int) -> tuple[Body, list[Kick]]:
@@ -78,10 +85,8 @@ def _dropped(draw: Draw, body: Body, index: int) -> tuple[Body, list[Kick]]:
 
 
 def _rolled(draw: Draw, ball: Body, index: int, goal: Vec3) -> tuple[Body, list[Kick]]:
-    """The last body, if it is a ball, rolls at the first; in long clips it comes back to the middle."""
+    """The last body, a ball, rolls at the first; in long clips it comes back to the middle."""
     speed = draw.uniform(0.8, 1.2)
-    if ball.info.shape != "sphere":
-        return _dropped(draw, ball, index)
     (x, y, _), spin = ball.position_m, speed / ball.info.half_size_m[0]
     way = math.atan2(goal[1] - y, goal[0] - x)
     cosine, sine = math.cos(way), math.sin(way)

@@ -1,4 +1,4 @@
-"""Shatter: a hard hit breaks glass, a soft one does not. The same seed gives both, with nothing but the speed changed."""
+"""Shatter: a hard hit breaks glass, a soft one does not. One seed gives both; nothing but the speed differs."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def draw(draw: Draw, hit: str | None = None) -> Scene:
         bodies[setup.moving] = replace(bodies[setup.moving], velocity_mps=velocity, spin_radps=spin)
     gentle = draw.uniform(1.2, 1.5)  # through the debris, or against what still stands
     radius = striker.half_size_m[0]
-    for time_s in draw.encores(2.2, draw.uniform(2.4, 3.2)):
+    for time_s in draw.encores(2.2, draw.uniform(2.2, 2.8)):
         kicks.append(Kick(time_s, 0, (gentle, 0.0, 0.0), (0.0, gentle / radius, 0.0), towards=WHOLE))
     facts: dict[str, Any] = {"thing": thing, "hit": hit, "speed_mps": round(setup.hits[hit].speed_mps, 3)}
     return draw.scene([*bodies, *pieces], props=setup.props, kicks=tuple(kicks), broken=broken, facts=facts)
@@ -127,10 +127,11 @@ def _pane(draw: Draw, striker: BodyInfo) -> _Setup:
 
 def _loose(draw: Draw, striker: BodyInfo, thing: str) -> _Setup:
     """A glass ball or a vase on the floor that a ball rolls into or drops on, or a glass ball that drops itself."""
+    corners: tuple[Vec3, ...] = ()
     if thing == "ball":
         info = draw.info(("small", "medium"), ("sphere",), ("glass",))
         half = info.half_size_m
-        outside_P4, corners = ball_planes(half[0]), ()
+        outside_P4 = ball_planes(half[0])
     else:
         radius, height = draw.uniform(0.27, 0.33), draw.uniform(0.36, 0.44)
         half = (radius, radius, height)
