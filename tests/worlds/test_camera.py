@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinema.data import CameraInfo
-from kinema.worlds import camera, tracer
+from kinema.worlds import camera
+from kinema.worlds.render import tracer
 from kinema.worlds.scene import CameraMove
 
 VIEW = CameraInfo((0.5, -8.2, 1.9), (0.0, 0.0, 1.15), 25.0)

@@ -12,10 +12,11 @@ import pytest
 
 from kinema.config import WorldsConfig
 from kinema.data import BodyInfo, CameraInfo, WorldState
-from kinema.worlds import camera, tracer
+from kinema.worlds import camera
 from kinema.worlds.families import lens, mirror, orbit
 from kinema.worlds.look import look_of, poses
 from kinema.worlds.make import HELD_OUT_SEED, World, make_world
+from kinema.worlds.render import tracer
 from kinema.worlds.scene import Body, Draw, Prop, Quat, Scene, Vec3, yaw
 from kinema.worlds.simulate import Motion
 

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinema.data import PaintState
-from kinema.worlds import camera, tracer
+from kinema.worlds import camera
 from kinema.worlds.families import paint as painting
 from kinema.worlds.look import look_of, poses
 from kinema.worlds.paint import CELL_M, MOVED_M
+from kinema.worlds.render import tracer
 from kinema.worlds.scene import Body, Draw, Paint, Scene, Vec3, body_info
 from kinema.worlds.simulate import Motion, simulate
 

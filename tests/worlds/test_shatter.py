@@ -273,6 +273,23 @@ def test_a_ball_that_breaks_a_pane_loses_speed_and_the_mount_takes_only_what_slo
         assert (np.diff(along_T) < 1e-3 * along_T[0]).all()  # never more than the ball brought
 
 
+def test_a_pane_may_break_off_its_mount_in_one_piece_and_fall_as_one() -> None:
+    scene = next(
+        scene for seed in range(30) if (scene := drawn(seed, "hard")).facts["thing"] == "pane" and len(scene.props) < 3
+    )
+    assert scene.broken is not None
+    strength = {True: 1e-3, False: 1e6}  # a rotten mount, and glass that nothing breaks
+    welds = tuple(replace(w, strength_n=w.strength_n * strength[w.second < 0]) for w in scene.broken.welds)
+    scene = replace(scene, broken=replace(scene.broken, welds=welds))
+    motion = simulate(scene, FRAMES, FPS)
+    assert len(breaks(motion)) == 1 and motion.shown_TB[-1, 2:].all()
+    pieces = list(scene.broken.pieces)
+    links = [weld for weld in welds if weld.second >= 0]
+    misfit_TW = _misfit(motion, pieces, np.array([w.first for w in links]), np.array([w.second for w in links]))
+    assert misfit_TW.max() < 0.01  # what one step adds before it is put right
+    assert np.linalg.norm(motion.position_TB3[-1, 1] - motion.position_TB3[0, 1]) > 0.3  # the ball took it along
+
+
 def test_pieces_stay_above_the_floor_and_in_the_room() -> None:
     for seed in SEEDS[:8]:
         scene, motion = drawn(seed, "hard"), filmed(seed, "hard")

@@ -7,10 +7,11 @@ import pytest
 
 from kinema.config import WorldsConfig
 from kinema.data import CameraInfo, WorldState
-from kinema.worlds import tracer, voxels
+from kinema.worlds import voxels
 from kinema.worlds.families import blocks
 from kinema.worlds.make import make_world
 from kinema.worlds.playing import play
+from kinema.worlds.render import tracer
 from kinema.worlds.scene import Draw, Scene
 from kinema.worlds.voxels import COLUMNS, ROWS, Cell, Game, Level
 

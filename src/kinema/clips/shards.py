@@ -161,7 +161,7 @@ def sample_of(clip: Clip) -> Sample:
         write_video(path, clip.pixels_THW3, clip.fps, asdict(clip.source))
         video = path.read_bytes()
     arrays = io.BytesIO()
-    np.savez_compressed(arrays, **state_arrays(clip.state))
+    np.savez_compressed(arrays, allow_pickle=False, **state_arrays(clip.state))
     return {
         "__key__": sample_key(clip),
         "mp4": video,

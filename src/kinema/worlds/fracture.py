@@ -125,6 +125,7 @@ class Fracture:
         self._whole, self._piece_N = scene.broken.whole, np.array(scene.broken.pieces)
         pieces = [scene.bodies[index] for index in scene.broken.pieces]
         self._lattice = Lattice(scene.bodies[self._whole], pieces, scene.broken.welds)
+        self._mounted = bool(self._lattice.mounted_N.any())
         self._mass_B = np.array([body.info.mass_kg for body in scene.bodies])
         self._shown: list[bool] = []
         self._broke_s = np.inf
@@ -203,7 +204,7 @@ class Fracture:
         self._own = model.dof_M0.copy(), model.body_invweight0.copy()
         self._fix(model, self._piece_N, True)
         model.geom_contype[:] = 0
-        if self._lattice.mounted_N.any():
+        if self._mounted:
             self._fix(model, np.array([self._whole]), True)
         turn_N33 = rotation(model.body_iquat[1 + self._piece_N])
         self._inertia_N33 = turn_N33 * model.body_inertia[1 + self._piece_N][:, None] @ turn_N33.transpose(0, 2, 1)
@@ -256,8 +257,8 @@ class Fracture:
         if hardest_n == 0.0 or not self._lattice.crack(load_N6):
             return
         if not broken:
-            label_N, mounted_N = self._lattice.label_N, self._lattice.mounted_N
-            if mounted_N.all() or not (mounted_N.any() or label_N.any()):
+            in_one_N = self._lattice.mounted_N if self._mounted else self._lattice.label_N == 0
+            if in_one_N.all():
                 return  # cracked, but nothing has come off
             self._swap(model, data)
             self._hitter = hitter
@@ -342,7 +343,7 @@ class Fracture:
     def _count_loose(self) -> int:
         """Pieces that have come off: off the ground, or off the largest part of a body that was free."""
         lattice = self._lattice
-        if lattice.mounted_N.any():
+        if self._mounted:
             return int((~lattice.mounted_N).sum())
         return len(lattice.label_N) - int(np.bincount(lattice.label_N).max())
 

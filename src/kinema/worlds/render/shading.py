@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
-from kinema.worlds import solids
-from kinema.worlds.compiled import device, rare
-from kinema.worlds.lighting import light
-from kinema.worlds.meeting import BASIN, BODY, GROUND, VOXEL
-from kinema.worlds.patterns import PLAIN, on_body, on_floor
-from kinema.worlds.solids import ACCENT, ALBEDO, BOX, CENTRE, CONVEX, GLOSS, KIND, PATTERN, PERIOD
-from kinema.worlds.stage import (
+from kinema.worlds.render import solids
+from kinema.worlds.render.compiled import device, rare
+from kinema.worlds.render.lighting import light
+from kinema.worlds.render.meeting import BASIN, BODY, GROUND, VOXEL
+from kinema.worlds.render.patterns import PLAIN, on_body, on_floor
+from kinema.worlds.render.solids import ACCENT, ALBEDO, BOX, CENTRE, CONVEX, GLOSS, KIND, PATTERN, PERIOD
+from kinema.worlds.render.stage import (
     BASIN_ACCENT,
     BASIN_FLOOR,
     BASIN_PATTERN,
@@ -35,7 +35,7 @@ from kinema.worlds.stage import (
     Floats,
     World,
 )
-from kinema.worlds.voxel_rays import crease
+from kinema.worlds.render.voxel_rays import crease
 
 _WET_GLOSS = 0.06  # of paint
 

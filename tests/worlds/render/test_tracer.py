@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kinema.worlds import compiled, kernel, tracer
-from kinema.worlds.film import film_of
-from kinema.worlds.tracer import BOX, CHECKER, CYLINDER, PLANKS, SPHERE, STRIPES, TILES
-from worlds.stills import (
+from kinema.worlds.render import compiled, kernel, tracer
+from kinema.worlds.render.film import film_of
+from kinema.worlds.render.tracer import BOX, CHECKER, CYLINDER, PLANKS, SPHERE, STRIPES, TILES
+from worlds.render.stills import (
     CAMERA,
     FOV_DEG,
     UPRIGHT,
@@ -53,8 +53,8 @@ def test_the_cached_kernel_notices_changes_in_every_file_that_it_contains() -> N
         name = open_.pop()
         found.add(name)
         for node in ast.walk(ast.parse((folder / f"{name}.py").read_text())):
-            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("kinema.worlds"):
-                parts = node.module.split(".")[2:] or [alias.name for alias in node.names]
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("kinema.worlds.render"):
+                parts = node.module.split(".")[3:] or [alias.name for alias in node.names]
                 open_ += [part for part in parts if part not in found and part not in open_]
     assert found == set(compiled.SOURCES)
 

@@ -7,11 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numba.cuda
 import numpy as np
+import pytest
 
-from kinema.worlds import tracer
-from kinema.worlds.tracer import BOX, PLANKS, SPHERE, Image, PaintLook, VoxelLook, WaterLook
-from worlds.stills import make_look
+from kinema.errors import InputError
+from kinema.worlds.render import tracer
+from kinema.worlds.render.tracer import BOX, PLANKS, SPHERE, Image, PaintLook, VoxelLook, WaterLook
+from worlds.render.stills import make_look
 
 UPRIGHT_TB4 = np.tile(np.array([1.0, 0.0, 0.0, 0.0]), (2, 2, 1))
 CENTRE_TB3 = np.array([[[-0.3, 0.0, 0.4], [0.5, 0.2, 0.3]], [[-0.3, 0.0, 0.6], [0.4, 0.2, 0.3]]])
@@ -42,8 +45,8 @@ def images(device: str) -> list[Image]:
 
 def test_cuda_agrees_with_the_cpu(tmp_path: Path) -> None:
     environment = os.environ | {"NUMBA_ENABLE_CUDASIM": "1", "NUMBA_DISABLE_JIT": "1"}
-    environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
-    command = [sys.executable, "-m", "worlds.test_tracer_cuda", str(tmp_path / "cuda.npz")]
+    environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])
+    command = [sys.executable, "-m", "worlds.render.test_tracer_cuda", str(tmp_path / "cuda.npz")]
     subprocess.run(command, env=environment, check=True)
     cuda = np.load(tmp_path / "cuda.npz")
     for index, image in enumerate(images("cpu")):
@@ -53,6 +56,12 @@ def test_cuda_agrees_with_the_cpu(tmp_path: Path) -> None:
         assert image.depth_THW is not None
         np.testing.assert_allclose(cuda[f"depth{index}"], image.depth_THW, rtol=1e-6)
         assert (image.ids_THW >= 0).any() and np.ptp(image.pixels_THW3) > 60
+
+
+@pytest.mark.skipif(numba.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_one_line_says_so() -> None:
+    with pytest.raises(InputError, match="use device='cpu'"):
+        images("cuda")
 
 
 def main(path: str) -> None:

@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinema.data import CameraInfo
-from kinema.worlds import kernel
-from kinema.worlds.film import film_of, focal_length, views
-from kinema.worlds.patterns import CHECKER, DOTS, GRAIN, PLAIN, PLANKS, STRIPES, TILES
-from kinema.worlds.solids import BOX, CAPSULE, CONE, CONVEX, CYLINDER, SPHERE
+from kinema.worlds.render import kernel
+from kinema.worlds.render.film import film_of, focal_length, views
+from kinema.worlds.render.patterns import CHECKER, DOTS, GRAIN, PLAIN, PLANKS, STRIPES, TILES
+from kinema.worlds.render.solids import BOX, CAPSULE, CONE, CONVEX, CYLINDER, SPHERE
 
 # fmt: off
 __all__ = [
@@ -167,7 +167,7 @@ def render(
     depth_THW = np.empty((frames, height, width) if depth else (0, 0, 0), dtype=np.float32)
     seen_TB = np.zeros((frames, bodies), dtype=np.int32)
     if device == "cuda":
-        from kinema.worlds import cuda
+        from kinema.worlds.render import cuda
 
         cuda.render_frames(film, pixels_THW3, ids_THW, depth_THW, seen_TB)
     else:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from kinema.worlds import solids, stage
-from kinema.worlds.bins import lists_of
-from kinema.worlds.kernel import ENCODE_STEPS, TILE, Film
-from kinema.worlds.solids import BOX, CAPSULE, CONE, CYLINDER, SPHERE
+from kinema.worlds.render import solids, stage
+from kinema.worlds.render.bins import lists_of
+from kinema.worlds.render.kernel import ENCODE_STEPS, TILE, Film
+from kinema.worlds.render.solids import BOX, CAPSULE, CONE, CYLINDER, SPHERE
 
 if TYPE_CHECKING:
-    from kinema.worlds.tracer import Look, WaterLook
+    from kinema.worlds.render.tracer import Look, WaterLook
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]

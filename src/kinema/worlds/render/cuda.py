@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinema.errors import InputError
-from kinema.worlds.kernel import TILE, Codes, Depths, Film, Ids, code, sample_point, see, vote, world_of
-from kinema.worlds.stage import Ints
+from kinema.worlds.render.kernel import TILE, Codes, Depths, Film, Ids, code, sample_point, see, vote, world_of
+from kinema.worlds.render.stage import Ints
 
 cuda: Any = numba.cuda  # untyped
+config: Any = numba.config
 _BLOCK = (8, 8, 1)  # threads: neighbours on the screen, which meet the same bodies
 
 
@@ -59,10 +60,12 @@ def render_frames(film: Film, pixels_THW3: Codes, ids_THW: Ids, depth_THW: Depth
     """Fills pixels, ids and depth (unless it is empty), and counts the samples that see each body.
 
     Raises:
-        InputError: there is no GPU that numba can use.
+        InputError: there is no GPU that numba can use, or numba is without numba-cuda.
     """
     if not cuda.is_available():
         raise InputError("no CUDA device for the ray tracer: use device='cpu'")
+    if cuda.implementation == "Built-in" and not config.ENABLE_CUDASIM:  # cannot compile max() of two numbers
+        raise InputError("the ray tracer needs numba-cuda on a GPU: pip install 'kinema[cuda]'")
     frames, height, width = ids_THW.shape
     arrays: tuple[NDArray[Any], ...] = (pixels_THW3, ids_THW, depth_THW, seen_TB)
     copies = [cuda.to_device(_never_empty(array)) for array in arrays]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from kinema.worlds import solids
-from kinema.worlds.compiled import device, rare
-from kinema.worlds.optics import ABSORPTION_M, fresnel, transmit
-from kinema.worlds.solids import ALBEDO, CENTRE, FAR, INDEX, RADIUS, REACH
-from kinema.worlds.stage import (
+from kinema.worlds.render import solids
+from kinema.worlds.render.compiled import device, rare
+from kinema.worlds.render.optics import ABSORPTION_M, fresnel, transmit
+from kinema.worlds.render.solids import ALBEDO, CENTRE, FAR, INDEX, RADIUS, REACH
+from kinema.worlds.render.stage import (
     CELL_U,
     CELL_V,
     CELLS_ACROSS,
@@ -31,8 +31,8 @@ from kinema.worlds.stage import (
     Floats,
     World,
 )
-from kinema.worlds.voxel_rays import first_voxel
-from kinema.worlds.water_rays import CURVATURE, HEIGHT, gathered, surface
+from kinema.worlds.render.voxel_rays import first_voxel
+from kinema.worlds.render.water_rays import CURVATURE, HEIGHT, gathered, surface
 
 NUDGE = 1e-6  # metres; what a ray leaves lies behind it
 _CONTACT_SHADE = 0.6  # share of the ambient light that a touching body takes away

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from kinema.worlds.film import _rotations
-from kinema.worlds.tracer import BOX, CAPSULE, CONE, CONVEX, CYLINDER, SPHERE, Look
-from worlds.stills import Floats, Still, centre_rays, linear, make_look, seen_from, still, unit
+from kinema.worlds.render.film import _rotations
+from kinema.worlds.render.tracer import BOX, CAPSULE, CONE, CONVEX, CYLINDER, SPHERE, Look
+from worlds.render.stills import Floats, Still, centre_rays, linear, make_look, seen_from, still, unit
 
 SIDE, STEPS = 56, 300
 START_M = 3.0  # no body is nearer to the eye

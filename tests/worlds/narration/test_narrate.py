@@ -10,16 +10,16 @@ import pytest
 
 from kinema.config import WorldsConfig
 from kinema.data import Beat, Caption, Clip, WorldState
-from kinema.worlds import words
 from kinema.worlds.families import FAMILIES
 from kinema.worlds.make import HELD_OUT_SEED, make_clip
-from kinema.worlds.narrate import MOST_BEATS, narrate, short_prompt
-from kinema.worlds.phrases import HELD_OUT_PHRASES, PHRASES
-from kinema.worlds.words import agree, sentence_shape
-from worlds.claims import COLORS, SHAPES, caption_lies
+from kinema.worlds.narration import words
+from kinema.worlds.narration.narrate import MOST_BEATS, narrate, short_prompt
+from kinema.worlds.narration.phrases import HELD_OUT_PHRASES, PHRASES
+from kinema.worlds.narration.words import agree, sentence_shape
+from worlds.narration.claims import COLORS, SHAPES, caption_lies
 
 SMALL = WorldsConfig(height=32, width=32, samples_per_pixel=1)
-SEEDS = dict.fromkeys(FAMILIES, 8) | {"shatter": 4}  # clips of a family; broken glass takes longest
+SEEDS = dict.fromkeys(FAMILIES, 5) | {"shatter": 2}  # clips of a family; broken glass takes longest
 TELLINGS = 8  # of every clip
 
 Told = tuple[Clip, WorldState, list[Caption]]

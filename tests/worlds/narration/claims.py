@@ -248,7 +248,10 @@ CLAIMS: tuple[Claim, ...] = (
     (r"\bslid(?:es?|ing)\b|glides?|skids?", _some(lambda r, b, s, e: r.speed(b, s, e).max() > 0.12)),
     (r"spread over the water|spread on the water|run outwards|ripples", _waves),
     (r"\bscores\b|gets? a point|picks? up|collects?|\btakes?\b(?! a hit)|earns?", _event("scores")),
-    (r"(?:leaves?|draws?|paints?|trails?) an? (?=(?:\w+ )+(?:stroke|stripe|trail))", _event("stroke_begins")),
+    (
+        r"(?:leaves?|draws?|paints?|trails?|leaves? behind) an? (?=(?:\w+ )+(?:stroke|stripe|trail))",
+        _event("stroke_begins"),
+    ),
 )
 SIDE = re.compile(r"(?:(?:to|towards) the (left|right)|(left|right)wards)")
 

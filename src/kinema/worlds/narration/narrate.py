@@ -13,12 +13,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from kinema.data import Beat, Caption, WorldState
-from kinema.worlds.cast import Cast, Voice
-from kinema.worlds.crowd import all_deeds
-from kinema.worlds.deeds import LEAST_S, Observer
-from kinema.worlds.setting import Setting
-from kinema.worlds.tell import BARE, Teller, Telling, together
-from kinema.worlds.words import agree, article, count_word, join, plural, sentence
+from kinema.worlds.narration.cast import Cast, Voice
+from kinema.worlds.narration.crowd import all_deeds
+from kinema.worlds.narration.deeds import LEAST_S, Observer
+from kinema.worlds.narration.setting import Setting
+from kinema.worlds.narration.tell import BARE, Teller, Telling, together
+from kinema.worlds.narration.words import agree, article, count_word, join, plural, sentence
 
 MOST_WORDS = 115  # of a summary
 BEATS = 8  # of a clip of a few seconds; longer clips have more

@@ -6,14 +6,14 @@ ray; the reflection at the first such surface is kept for later and followed onc
 
 from __future__ import annotations
 
-from kinema.worlds import solids
-from kinema.worlds.compiled import device
-from kinema.worlds.lighting import sky
-from kinema.worlds.meeting import BODY, SKY, WATER, in_water, meet
-from kinema.worlds.optics import ABSORPTION_M, fresnel, schlick, transmit
-from kinema.worlds.shading import shade
-from kinema.worlds.solids import ALBEDO, ID, INDEX, METALLIC
-from kinema.worlds.stage import EYE, FOCAL, HORIZON, WATER_INDEX, WATER_TINT, World
+from kinema.worlds.render import solids
+from kinema.worlds.render.compiled import device
+from kinema.worlds.render.lighting import sky
+from kinema.worlds.render.meeting import BODY, SKY, WATER, in_water, meet
+from kinema.worlds.render.optics import ABSORPTION_M, fresnel, schlick, transmit
+from kinema.worlds.render.shading import shade
+from kinema.worlds.render.solids import ALBEDO, ID, INDEX, METALLIC
+from kinema.worlds.render.stage import EYE, FOCAL, HORIZON, WATER_INDEX, WATER_TINT, World
 
 MAX_SEGMENTS, LAST_OF_MAIN = 14, 8  # straight pieces of a path with its kept reflection; the last before that
 _NONE, _WAITS, _FOLLOWED = range(3)  # states of the kept reflection

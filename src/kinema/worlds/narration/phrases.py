@@ -113,7 +113,7 @@ HELD_OUT_PHRASES: dict[str, tuple[str, ...]] = {
     "floats": ("drift* at the surface of the water",),
     "sinks": ("end* up on the bed of the basin",),
     "rings": ("ripples travel outwards",),
-    "paints": ("trail* {other}",),
+    "paints": ("leave* behind {other}",),
     "chain": ("go* down like a wave",),
     "keeps_standing": ("survive* upright",),
     "stands": ("stand* fast",),

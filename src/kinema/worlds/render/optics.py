@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from kinema.worlds.compiled import device
+from kinema.worlds.render.compiled import device
 
 ABSORPTION_M = 0.5  # a transparent body's albedo is what passes through this length of it
 

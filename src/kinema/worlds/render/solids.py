@@ -14,7 +14,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from kinema.worlds.compiled import device, rare
+from kinema.worlds.render.compiled import device, rare
 
 Floats = NDArray[np.float64]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from kinema.worlds.compiled import device, rare
+from kinema.worlds.render.compiled import device, rare
 
 PLAIN, CHECKER, STRIPES, GRAIN, DOTS, TILES, PLANKS = range(7)
 

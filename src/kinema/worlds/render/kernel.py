@@ -15,10 +15,10 @@ import numpy as np
 from numba import get_num_threads
 from numpy.typing import NDArray
 
-from kinema.worlds.compiled import REVISION, device, kernel
-from kinema.worlds.rays import follow
-from kinema.worlds.solids import FAR
-from kinema.worlds.stage import FOCAL, FORWARD, RIGHT, UP, Floats, Ints, World
+from kinema.worlds.render.compiled import REVISION, device, kernel
+from kinema.worlds.render.rays import follow
+from kinema.worlds.render.solids import FAR
+from kinema.worlds.render.stage import FOCAL, FORWARD, RIGHT, UP, Floats, Ints, World
 
 Codes = NDArray[np.uint8]
 Ids = NDArray[np.int16]

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from kinema.worlds import words
-from kinema.worlds.cast import Cast, Voice
-from kinema.worlds.deeds import Observer
-from kinema.worlds.words import article
+from kinema.worlds.narration import words
+from kinema.worlds.narration.cast import Cast, Voice
+from kinema.worlds.narration.deeds import Observer
+from kinema.worlds.narration.words import article
 
 MIDDLE_M = 0.4  # a body within this distance of the picture's middle line is in the middle
 APART_M = 0.45  # distance across or in depth from which one body is beside or behind another

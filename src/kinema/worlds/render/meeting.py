@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
-from kinema.worlds import solids
-from kinema.worlds.compiled import device, rare
-from kinema.worlds.lighting import NUDGE
-from kinema.worlds.solids import FAR
-from kinema.worlds.stage import (
+from kinema.worlds.render import solids
+from kinema.worlds.render.compiled import device, rare
+from kinema.worlds.render.lighting import NUDGE
+from kinema.worlds.render.solids import FAR
+from kinema.worlds.render.stage import (
     VOXEL_CELL,
     VOXEL_ORIGIN,
     WATER_HIGH,
@@ -20,8 +20,8 @@ from kinema.worlds.stage import (
     WATER_Y1,
     World,
 )
-from kinema.worlds.voxel_rays import first_voxel
-from kinema.worlds.water_rays import HEIGHT, SLOPE_X, SLOPE_Y, crossing, surface
+from kinema.worlds.render.voxel_rays import first_voxel
+from kinema.worlds.render.water_rays import HEIGHT, SLOPE_X, SLOPE_Y, crossing, surface
 
 SKY, BODY, GROUND, BASIN, VOXEL, WATER = range(6)  # what a ray may meet
 

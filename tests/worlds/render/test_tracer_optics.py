@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from kinema.worlds import optics, tracer
-from kinema.worlds.tracer import BOX, SPHERE
-from worlds.stills import CAMERA, Vec3, centroid, linear, make_look, redness, seen_from, still
+from kinema.worlds.render import optics, tracer
+from kinema.worlds.render.tracer import BOX, SPHERE
+from worlds.render.stills import CAMERA, Vec3, centroid, linear, make_look, redness, seen_from, still
 
 RED, BLUE, CLEAR = (0.9, 0.02, 0.02), (0.02, 0.02, 0.9), (1.0, 1.0, 1.0)
 fresnel = optics.fresnel.py_func  # type: ignore[attr-defined]

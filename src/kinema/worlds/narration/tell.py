@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from kinema.worlds import words
-from kinema.worlds.cast import Cast, Voice
-from kinema.worlds.deeds import GOING, Deed, Observer
-from kinema.worlds.phrases import ADVERBS, PASSIVE, WAYS
-from kinema.worlds.setting import Setting
-from kinema.worlds.words import agree, article, join
+from kinema.worlds.narration import words
+from kinema.worlds.narration.cast import Cast, Voice
+from kinema.worlds.narration.deeds import GOING, Deed, Observer
+from kinema.worlds.narration.phrases import ADVERBS, PASSIVE, WAYS
+from kinema.worlds.narration.setting import Setting
+from kinema.worlds.narration.words import agree, article, join
 
 TOGETHER_S = 0.2  # deeds of one kind that begin so close to each other are one deed of many
 SHARED = (*GOING, "falls", "waits", "bounces", "lands", "rests", "floats", "sinks", "splashes", "swings")

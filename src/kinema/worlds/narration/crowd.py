@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from kinema.worlds.deeds import LINGER_S, MOMENT_S, Deed, Observer
+from kinema.worlds.narration.deeds import LINGER_S, MOMENT_S, Deed, Observer
 
 OFF_SHARE = 0.5  # of its height, by which a body of a tower must sink to count as fallen
 ONE_FALL_S = 2.0  # what a tower loses later, it loses for another reason
@@ -272,7 +272,7 @@ def hit_at(observer: Observer, whole: int) -> float | None:
 
 def _without_floor_contacts_in_water(observer: Observer, deeds: list[Deed]) -> list[Deed]:
     """A body in the water neither lands nor bounces nor slides: what it does there are its splash and its fate."""
-    wet_s = {}
+    wet_s: dict[int, float] = {}
     for event in observer.state.events:
         if event.kind in ("splash", "floats", "sinks"):
             wet_s.setdefault(event.bodies[0], event.time_s)

@@ -8,9 +8,9 @@ import math
 import numpy as np
 import pytest
 
-from kinema.worlds import tracer
-from kinema.worlds.tracer import PLAIN, SPHERE, PaintLook, VoxelLook, WaterLook
-from worlds.stills import UPRIGHT, camera_of, centre_rays, centroid, linear, make_look, redness, seen_from, still
+from kinema.worlds.render import tracer
+from kinema.worlds.render.tracer import PLAIN, SPHERE, PaintLook, VoxelLook, WaterLook
+from worlds.render.stills import UPRIGHT, camera_of, centre_rays, centroid, linear, make_look, redness, seen_from, still
 
 LEVEL_M = 0.8
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from kinema.data import BodyInfo
-from kinema.worlds import words
-from kinema.worlds.crowd import row_of, stack_of
-from kinema.worlds.deeds import Observer
-from kinema.worlds.phrases import HELD_OUT_PHRASES, PHRASES
-from kinema.worlds.words import article, count_word, join, plural
+from kinema.worlds.narration import words
+from kinema.worlds.narration.crowd import row_of, stack_of
+from kinema.worlds.narration.deeds import Observer
+from kinema.worlds.narration.phrases import HELD_OUT_PHRASES, PHRASES
+from kinema.worlds.narration.words import article, count_word, join, plural
 
 
 class Voice:

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinema.data import CameraInfo
-from kinema.worlds import tracer
-from kinema.worlds.film import focal_length, views
-from kinema.worlds.tracer import Look
+from kinema.worlds.render import tracer
+from kinema.worlds.render.film import focal_length, views
+from kinema.worlds.render.tracer import Look
 
 Vec3 = tuple[float, float, float]
 Floats = NDArray[np.float64]
