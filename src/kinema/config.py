@@ -20,7 +20,10 @@ T = TypeVar("T")
 class WorldsConfig:
     """Which clips the simulator makes for training."""
 
-    families: tuple[str, ...] = ("fall", "throw", "collide", "ramp", "occlude")
+    families: tuple[str, ...] = (
+        *("fall", "throw", "collide", "ramp", "pendulum", "dominoes", "tower", "occlude"),
+        *("shatter", "ripple", "float", "lens", "mirror", "orbit", "paint", "blocks"),
+    )
     height: int = 64  # pixels
     width: int = 64  # pixels
     frames: int = 33  # 1 + 4k
@@ -95,8 +98,12 @@ class TrainConfig:
     beats_dropout: float = 0.4  # share of captioned clips trained without their beats
     bf16: bool = True  # autocast
     checkpoint_every: int = 250  # steps
+    validate_every: int = 0  # steps; 0 is at every checkpoint
     log_every: int = 10  # steps
     seed: int = 0
+    data_share: float = 0.5  # of the codec's crops that come from a folder of videos, if one is given; 1 is all
+    adversarial_weight: float = 0.0  # of the critic's verdict in the codec's loss; 0 is no critic
+    adversarial_from: int = 0  # step of the codec from which the critic learns and judges
 
 
 @dataclass(frozen=True)
