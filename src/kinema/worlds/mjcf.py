@@ -23,6 +23,9 @@ SIDE_FRICTION = 0.01  # of the invisible walls, so that balls do not climb them
 FRICTION_DAMPING_PER_S = 80.0  # less and what friction holds creeps; more and oblique bounces lose their height
 _FRICTION_SPRING = f"{-(CONTACT_FREQUENCY_RADPS**2)} {-FRICTION_DAMPING_PER_S}"
 _CONE_SIDES = 16
+# Cylinders have a floor of their own, because MuJoCo throws one up that stands exactly upright on a plane.
+_FLOORS = """<geom name="floor" type="plane" size="0 0 1"/>
+<geom name="floor_of_cylinders" type="box" size="40 40 1" pos="0 0 -1" conaffinity="0"/>"""
 _SOLVER = 'integrator="implicitfast" cone="elliptic" impratio="10" iterations="12"'
 
 
@@ -31,7 +34,7 @@ def scene_xml(scene: Scene, step_s: float) -> str:
     meshes = "".join(_mesh_xml(index, body) for index, body in enumerate(scene.bodies))
     bodies = "".join(_body_xml(index, body) for index, body in enumerate(scene.bodies))
     solid = [prop for prop in scene.props if prop.solid]
-    statics = '<geom name="floor" type="plane" size="0 0 1"/>' + "".join(_prop_xml(prop) for prop in solid)
+    statics = _FLOORS + "".join(_prop_xml(prop) for prop in solid)
     springs = {prop.name: prop.restitution for prop in solid}
     grounds = {"floor": 1.0} | {prop.name: 1.0 for prop in solid}
     if scene.walled:  # or the inner sides of a basin in the middle
@@ -51,7 +54,8 @@ def scene_xml(scene: Scene, step_s: float) -> str:
             friction = max(scene.floor_friction * own.friction, ROLLING_GRIP if rolls else 0.0)
             spring = springs.get(name)
             restitution = own.restitution * bounce if spring is None else spring
-            pairs += _pair_xml(f"body{index}", name, restitution, SIDE_FRICTION if side else friction, rolls)
+            ground = "floor_of_cylinders" if (name, body.info.shape) == ("floor", "cylinder") else name
+            pairs += _pair_xml(f"body{index}", ground, restitution, SIDE_FRICTION if side else friction, rolls)
         for other, _ in lasting[at + 1 :]:
             pairs += _bodies_pair_xml(scene, index, other)
     return f"""<mujoco><option timestep="{step_s!r}" gravity="0 0 {-GRAVITY_MPS2}" {_SOLVER}/>
