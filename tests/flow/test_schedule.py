@@ -76,6 +76,19 @@ def test_sampling_levels_fall_from_one_to_zero(steps: int, shift: float) -> None
     assert all(before > after for before, after in zip(levels[:-1], levels[1:], strict=True))
 
 
+@given(st.integers(1, 100), st.floats(1, 10), st.floats(0, 1))
+@settings(deadline=None)
+def test_a_later_start_takes_a_share_of_the_steps(steps: int, shift: float, start: float) -> None:
+    levels = sampling_levels(steps, shift, start)
+    assert levels[0] == pytest.approx(shift_levels(start, shift), abs=1e-6) and levels[-1] == 0
+    assert len(levels) - 1 == pytest.approx(steps * start, abs=1)
+    assert all(before > after for before, after in zip(levels[:-1], levels[1:], strict=True))
+
+
+def test_a_start_without_noise_takes_no_step() -> None:
+    assert sampling_levels(30, 3.0, 0.0) == [0.0]
+
+
 def test_no_steps_is_the_users_mistake() -> None:
     with pytest.raises(InputError, match="--steps 0"):
         sampling_levels(0)

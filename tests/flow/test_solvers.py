@@ -18,8 +18,8 @@ from kinema.flow.solvers import SOLVERS, hold
 
 MEAN, SPREAD = 1.5, 0.5
 QUANTILES = torch.linspace(-2, 2, 9, dtype=torch.float64)
-ORDER = {"euler": 1, "heun": 2, "dpmpp": 2}
-CALLS_PER_STEP = {"euler": 1, "heun": 2, "dpmpp": 1}
+ORDER = {"euler": 1, "heun": 2, "dpmpp": 2, "unipc": 3}
+CALLS_PER_STEP = {"euler": 1, "heun": 2, "dpmpp": 1, "unipc": 1}
 
 
 def variance(sigma: float) -> float:
@@ -37,7 +37,7 @@ def velocity(x: Tensor, sigma: float) -> Tensor:
 
 
 def interior_levels(steps: int) -> list[float]:
-    """Levels at equal distances of log((1 − σ)/σ), where all three solvers keep their order."""
+    """Levels at equal distances of log((1 − σ)/σ), where all solvers keep their order."""
     return torch.linspace(4, -4, steps + 1, dtype=torch.float64).sigmoid().tolist()
 
 
@@ -75,6 +75,22 @@ def test_held_elements_stay_and_the_others_move_as_before(name: str) -> None:
     found = SOLVERS[name](hold(velocity, noisy), x, levels)
     torch.testing.assert_close(found[~noisy], x[~noisy])
     torch.testing.assert_close(found[noisy], SOLVERS[name](velocity, x, levels)[noisy])
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_elements_on_their_own_straight_path_end_at_their_data(name: str) -> None:
+    x, data = exact(1.0), torch.linspace(3, 5, len(QUANTILES), dtype=torch.float64)
+    noisy = torch.arange(len(x)) % 3 > 0
+    seen: list[Tensor] = []
+    found = SOLVERS[name](hold(velocity, noisy, x - data), x, sampling_levels(6), lambda step, x: seen.append(x))
+    torch.testing.assert_close(found[~noisy], data[~noisy])
+    torch.testing.assert_close(seen[2][~noisy], ((x + data) / 2)[~noisy])  # half of the way, half of the noise
+
+
+def test_at_few_calls_the_higher_order_is_nearer() -> None:
+    """One call a step each, from pure noise, as in sampling."""
+    errors = [error(name, sampling_levels(20, 3.0)) for name in ("euler", "dpmpp", "unipc")]
+    assert errors[0] > 3 * errors[1] and errors[1] > errors[2]
 
 
 @pytest.mark.parametrize("name", SOLVERS)

@@ -56,3 +56,11 @@ def test_tables_are_computed_once() -> None:
     layout, calls = Layout([Segment(TokenGrid(1, 1, 1), 12.0)]), []
     assert [layout.remember("key", lambda: calls.append(1) or 7) for _ in range(3)] == [7, 7, 7]
     assert calls == [1]
+
+
+def test_a_window_has_the_times_of_its_place_in_the_video() -> None:
+    whole = Layout([Segment(TokenGrid(6, 2, 2), 12.0)])
+    window = Layout([Segment(TokenGrid(3, 2, 2), 12.0, first=2)])
+    moved = Layout([Segment(TokenGrid(3, 2, 2), 12.0, start_s=-0.5, first=2)])
+    torch.testing.assert_close(window.time_s_F, whole.time_s_F[2:5])
+    torch.testing.assert_close(moved.time_s_F, whole.time_s_F[2:5] - 0.5)

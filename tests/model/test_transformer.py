@@ -144,6 +144,16 @@ def test_keys_and_values_of_the_text_can_be_reused(model: TextToVideo) -> None:
         torch.testing.assert_close(model(noisy_NC, layout, sigma_F, features), fresh)
 
 
+def test_what_is_read_of_noise_levels_can_be_reused(model: TextToVideo) -> None:
+    layout, text = Layout([Segment(WIDE, 12.0), Segment(TALL, 12.0)]), make_text(2)
+    noisy_NC, _ = inputs(layout)
+    levels = torch.tensor([0.0, 0.3, 0.9])
+    index_F = torch.tensor([2, 0, 1, 1, 2])
+    fresh = run(model, layout, noisy_NC, levels[index_F], text)
+    noise = model.transformer.read_noise(levels).at(index_F)
+    torch.testing.assert_close(model(noisy_NC, layout, noise, model.encode_text(text)), fresh)
+
+
 def test_bfloat16_stays_near_float32(model: TextToVideo) -> None:
     layout, text = Layout([Segment(WIDE, 12.0)] * 2), make_text(2)
     noisy_NC, sigma_F = inputs(layout)

@@ -16,8 +16,10 @@ from kinema.errors import InputError
 from kinema.flow.guidance import guide
 from kinema.model.layout import Layout, Segment
 from kinema.sample import generate
+from kinema.sample.condition import Condition
+from kinema.sample.order import Order
 from kinema.sample.pipeline import Pipeline
-from kinema.sample.request import Request, make_request
+from kinema.sample.request import Request
 from kinema.sample.video import Video
 
 PROMPT = "a red ball falls"
@@ -30,7 +32,7 @@ def pipeline(weights_folder: Path) -> Pipeline:
 
 @pytest.fixture
 def request_(pipeline: Pipeline) -> Request:
-    return make_request(pipeline.card, PROMPT, seconds=0.4, size=(48, 32))
+    return pipeline.request(Order(PROMPT, seconds=0.4, size=(48, 32)))
 
 
 def test_a_native_video(pipeline: Pipeline) -> None:
@@ -54,7 +56,7 @@ def test_other_durations_proportions_and_rates(
     assert video.pixels.shape == (frames, height, width, 3)
 
 
-@pytest.mark.parametrize("solver", ["euler", "heun", "dpmpp"])
+@pytest.mark.parametrize("solver", ["euler", "heun", "dpmpp", "unipc"])
 def test_the_same_seed_gives_the_same_video(pipeline: Pipeline, request_: Request, solver: str) -> None:
     request = dataclasses.replace(request_, solver=solver)
     first, again = (pipeline.make(request).pixels for _ in range(2))
@@ -73,29 +75,63 @@ def test_both_guidance_passes_in_one_pack_equal_two_alone(
     pipeline: Pipeline, request_: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(generate, "fast_bf16", lambda device: False)
-    tokens = request_.shape.tokens
-    x_nC = torch.randn(tokens.count, 64)
+    shape, tokens = request_.shape.latent, request_.shape.tokens
+    condition = Condition(torch.zeros(2, *shape.dims), torch.ones(shape.frames))
+    segment = Segment(tokens, request_.fps)
+    x_NC = torch.randn(2 * tokens.count, 64)
     with torch.inference_mode():
-        text = generate.read_text(pipeline.tokenizer, request_, 64)
-        packed_nC = generate.guided_velocity(pipeline.model, text, request_)(x_nC, 0.7)
-        layout = Layout([Segment(tokens, request_.fps)])
-        alone = [
-            pipeline.model(
-                x_nC,
-                layout,
-                torch.full((layout.frames,), 0.7),
-                pipeline.model.encode_text(pipeline.tokenizer.pack([row])),
-            )[None]
-            for row in (((PROMPT, -math.inf, math.inf),), ())
-        ]
-    expected_nC = guide(alone[0], alone[1], request_.guidance)[0]
-    torch.testing.assert_close(packed_nC, expected_nC, rtol=1e-3, atol=1e-3)
+        words = generate.Words(generate.always(PROMPT), (), pipeline.tokenizer, 64)
+        velocity = generate.guided_velocity(pipeline.model, words, request_, condition, segment, [0.7, 0.0])
+        packed_NC = velocity(x_NC, 0.7)
+        layout = Layout([segment])
+        for x_nC, packed_nC in zip(x_NC.chunk(2), packed_NC.chunk(2), strict=True):
+            alone = [
+                pipeline.model(
+                    x_nC,
+                    layout,
+                    torch.full((layout.frames,), 0.7),
+                    pipeline.model.encode_text(pipeline.tokenizer.pack([row])),
+                )[None]
+                for row in (generate.always(PROMPT), ())
+            ]
+            expected_nC = guide(alone[0], alone[1], request_.guidance)[0]
+            torch.testing.assert_close(packed_nC, expected_nC, rtol=1e-3, atol=1e-3)
 
 
 def test_without_guidance_there_is_one_pass(pipeline: Pipeline, request_: Request) -> None:
     plain = dataclasses.replace(request_, guidance=1.0)
-    assert len(generate.read_text(pipeline.tokenizer, plain, 64).ids_BL) == 1
+    assert generate._passes(plain, [0.9, 0.5, 0.0]) == {1}
     assert (pipeline.make(plain).pixels != pipeline.make(request_).pixels).any()
+
+
+def test_guidance_is_left_out_beyond_its_interval(pipeline: Pipeline, request_: Request) -> None:
+    never = dataclasses.replace(request_, interval=(0.01, 0.02))
+    assert generate._passes(never, [0.9, 0.5, 0.0]) == {1}
+    assert (pipeline.make(never).pixels == pipeline.make(dataclasses.replace(request_, guidance=1.0)).pixels).all()
+
+
+def test_noise_and_text_are_read_once_a_run(
+    pipeline: Pipeline, request_: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    for module, name in ((pipeline.model, "encode_text"), (pipeline.model.transformer, "read_noise")):
+        compute = getattr(module, name)
+        counting = lambda *given, name=name, compute=compute: calls.append(name) or compute(*given)  # noqa: E731
+        monkeypatch.setattr(module, name, counting)
+    pipeline.make(dataclasses.replace(request_, steps=7))
+    assert sorted(calls) == ["encode_text", "read_noise"]
+
+
+def test_variations_of_a_pack_are_those_of_their_seeds(
+    pipeline: Pipeline, request_: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generate, "fast_bf16", lambda device: False)
+    pack = dataclasses.replace(request_, count=3)
+    latents = pipeline.sample(pack)
+    assert len(latents) == 3
+    for index, packed_CTHW in enumerate(latents):
+        alone_CTHW = pipeline.sample(dataclasses.replace(request_, seed=request_.seed + index))[0]
+        torch.testing.assert_close(packed_CTHW, alone_CTHW, rtol=1e-3, atol=1e-3)
 
 
 def test_the_codec_path_keeps_a_clip_it_can_keep(pipeline: Pipeline) -> None:
@@ -114,15 +150,15 @@ def test_a_wrong_call_is_told(pipeline: Pipeline) -> None:
 
 
 def test_a_long_prompt_tells_what_was_cut(pipeline: Pipeline) -> None:
-    assert pipeline.tokens_cut(PROMPT) == 0
-    assert pipeline.tokens_cut("red ball " * 1000) > 100
+    assert pipeline.tokens_cut(pipeline.request(Order(PROMPT))) == 0
+    assert pipeline.tokens_cut(pipeline.request(Order("red ball " * 1000))) > 100
 
 
 def test_a_video_saves_its_facts_and_previews(pipeline: Pipeline, request_: Request, tmp_path: Path) -> None:
     video = pipeline.make(request_)
     path = video.save(tmp_path / "a.mp4")
     file = read_video(path)
-    assert file.metadata == request_.facts() and file.pixels_THW3.shape == video.pixels.shape
+    assert file.metadata == pipeline.facts(request_) and file.pixels_THW3.shape == video.pixels.shape
     assert video._repr_html_().startswith("<video") and "base64," in video._repr_html_()
 
 

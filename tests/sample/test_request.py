@@ -9,29 +9,35 @@ from typing import Any
 import pytest
 
 from kinema.card import Card, SamplingDefaults
+from kinema.config import nano
 from kinema.errors import InputError
 from kinema.flow.solvers import SOLVERS
-from kinema.sample import request as requests
-from kinema.sample.request import make_request, parse_size
+from kinema.sample import order as orders
+from kinema.sample.order import Order, parse_size
+from kinema.sample.request import Request, make_request
 from kinema.shapes import VideoShape
 
 CARD = Card("test", height=64, width=96, frames=33, fps=12.0, sampling=SamplingDefaults(25, 3.5, "heun"))
 
 
+def ask(prompt: str = "a ball", **options: Any) -> Request:
+    return make_request(CARD, nano(), Order.of({"prompt": prompt} | options))
+
+
 def test_what_is_left_out_is_native() -> None:
-    request = make_request(CARD, "a ball")
+    request = ask()
     assert request.shape == VideoShape(33, 64, 96)
     assert (request.fps, request.steps, request.guidance, request.solver) == (12.0, 25, 3.5, "heun")
 
 
 def test_what_is_given_counts() -> None:
-    request = make_request(CARD, "a ball", seconds=1, size=(128, 48), fps=24, steps=3, guidance=1, solver="euler")
+    request = ask(seconds=1, size=(128, 48), fps=24, steps=3, guidance=1, solver="euler")
     assert request.shape == VideoShape(25, 48, 128)
     assert (request.fps, request.steps, request.guidance, request.solver) == (24.0, 3, 1.0, "euler")
 
 
 def test_the_names_of_solvers_are_those_of_flow() -> None:
-    assert set(requests.SOLVER_NAMES) == set(SOLVERS)
+    assert set(orders.SOLVER_NAMES) == set(SOLVERS)
 
 
 @pytest.mark.parametrize(
@@ -56,13 +62,13 @@ def test_the_names_of_solvers_are_those_of_flow() -> None:
 )
 def test_what_is_not_possible_is_told_in_one_line(wrong: dict[str, Any], told: str) -> None:
     with pytest.raises(InputError, match=re.escape(told)) as caught:
-        make_request(CARD, **({"prompt": "a ball"} | wrong))
+        ask(**wrong)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("prompt", ["шар падает", "球が落ちる", "x" * 10_000, "7"])
 def test_any_words_are_a_prompt(prompt: str) -> None:
-    assert make_request(CARD, prompt).prompt == prompt
+    assert ask(prompt).prompt == prompt
 
 
 def test_sizes() -> None:
@@ -70,19 +76,3 @@ def test_sizes() -> None:
     for wrong in ("abc", "128", "x", "128x", "-64x64", "64.0x64", "64x64x3", "1" * 99 + "x64"):
         with pytest.raises(InputError, match="WIDTHxHEIGHT"):
             parse_size(wrong)
-
-
-@pytest.mark.parametrize("shape", [VideoShape(1801, 1024, 1024), VideoShape(721, 512, 1024), VideoShape(49, 1024, 576)])
-def test_what_does_not_fit_is_told_with_what_does(shape: VideoShape) -> None:
-    free = 4e9
-    with pytest.raises(InputError, match="GB") as caught:
-        requests.check_memory(shape, free)
-    if named := re.search(r"--size (\d+)x(\d+)", str(caught.value)):
-        fits = VideoShape(shape.frames, int(named[2]), int(named[1]))
-        requests.check_memory(fits, free)
-        assert fits.width / fits.height == pytest.approx(shape.width / shape.height, rel=0.35)
-
-
-def test_a_native_video_fits_into_three_gigabytes() -> None:
-    requests.check_memory(VideoShape(33, 64, 64), 3e9)
-    assert requests.available_bytes() > 0

@@ -17,7 +17,7 @@ from kinema.config import WorldsConfig, nearest
 from kinema.data import Clip
 from kinema.errors import InputError
 from kinema.files import check_target, reason, whole_file, whole_text
-from kinema.sample.request import parse_size
+from kinema.sample.order import parse_size
 from kinema.shapes import VideoShape
 from kinema.worlds.families import ABOUT
 

@@ -73,12 +73,22 @@ def _logit_normal(quantile: Tensor, config: FlowConfig) -> Tensor:
     return shift_levels(torch.sigmoid(config.logit_mean + config.logit_std * normal), config.shift)
 
 
-def sampling_levels(steps: int, shift: float = 1.0) -> list[float]:
-    """The noise levels of sampling: ``steps`` + 1 from 1 down to 0, denser near 1 for a larger shift.
+def sampling_levels(steps: int, shift: float = 1.0, start: float = 1.0) -> list[float]:
+    """The noise levels of sampling, falling to 0, denser near 1 for a larger shift.
+
+    Args:
+        steps: of the whole way from pure noise.
+        shift: see :func:`shift_levels`.
+        start: share of the way to go, as in SDEdit (arXiv 2108.01073): 1 begins at pure noise, 0.5 takes half of the
+            steps, 0 none.
+
+    Returns:
+        One level more than steps to take; [0] if there are none.
 
     Raises:
         InputError: fewer than one step.
     """
     if steps < 1:
         raise InputError(f"--steps {steps} is not possible: give at least 1")
-    return [shift_levels(1 - i / steps, shift) for i in range(steps + 1)]
+    count = math.ceil(steps * start - 1e-9)
+    return [shift_levels(start * (1 - i / count), shift) for i in range(count)] + [0.0]

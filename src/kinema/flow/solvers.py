@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from kinema.flow.path import data_from_velocity
@@ -18,14 +20,18 @@ OnStep = Callable[[int, Tensor], None]  # called with the number of steps done a
 Solver = Callable[..., Tensor]
 
 
-def hold(velocity: Velocity, noisy: Tensor) -> Velocity:
-    """The same velocity, but zero where ``noisy`` is False, so that every solver leaves those elements as they are.
+def hold(velocity: Velocity, noisy: Tensor, known: Tensor | float = 0.0) -> Velocity:
+    """The same velocity, but a constant one where ``noisy`` is False.
+
+    With 0 every solver leaves those elements as they are; with noise − data it moves them along their own straight path
+    and ends at the data.
 
     Args:
         velocity: the model's.
         noisy: booleans that broadcast against x.
+        known: the velocity of the other elements.
     """
-    return lambda x, sigma: velocity(x, sigma).where(noisy, 0.0)
+    return lambda x, sigma: velocity(x, sigma).where(noisy, torch.as_tensor(known, dtype=x.dtype, device=x.device))
 
 
 def euler(velocity: Velocity, x: Tensor, levels: Sequence[float], on_step: OnStep | None = None) -> Tensor:
@@ -81,7 +87,65 @@ def dpm_solver_2m(velocity: Velocity, x: Tensor, levels: Sequence[float], on_ste
     return x
 
 
-SOLVERS: dict[str, Solver] = {"euler": euler, "heun": heun, "dpmpp": dpm_solver_2m}
+def unipc(velocity: Velocity, x: Tensor, levels: Sequence[float], on_step: OnStep | None = None) -> Tensor:
+    """Third order with one call a step: UniPC-2 (arXiv 2302.04867, algorithms 5 and 6, B(h) = e^h − 1) with α = 1 − σ.
+
+    Every call serves twice: it corrects the step that led to it (UniC), then predicts the next one (UniP, which at this
+    order is DPM-Solver++(2M)). Arguments and result are those of :func:`euler`. Where λ is infinite a step is first
+    order; the step away from σ = 1 is not corrected.
+    """
+    past: list[_Call] = []  # the last two calls at finite λ, the later one first
+    for step, (sigma, following) in enumerate(zip(levels[:-1], levels[1:], strict=True), start=1):
+        here = _Call(x, data_from_velocity(x, velocity(x, sigma), sigma), sigma)
+        estimate = here.data
+        if past:
+            here = replace(here, x=past[0].move(sigma, _corrected(past, here)))
+            h = _half_log_snr(following) - here.lam
+            if math.isfinite(h):
+                estimate = here.data + h / 2 * _slope(past[0], here)
+        if math.isfinite(here.lam):
+            past = [here, *past[:1]]
+        x = here.move(following, estimate)
+        _report(on_step, step, x)
+    return x
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A point where the model was called, and the data that its answer points to."""
+
+    x: Tensor
+    data: Tensor
+    sigma: float
+
+    @property
+    def lam(self) -> float:
+        return _half_log_snr(self.sigma)
+
+    def move(self, following: float, data: Tensor) -> Tensor:
+        """The exact step to another level if the data were constant."""
+        ratio = following / self.sigma
+        return ratio * self.x + (1 - following - ratio * (1 - self.sigma)) * data  # α' (1 − e^−h) in terms of σ
+
+
+def _slope(before: _Call, after: _Call) -> Tensor:
+    """How fast the data change with λ."""
+    return (after.data - before.data) / (after.lam - before.lam)
+
+
+def _corrected(past: list[_Call], here: _Call) -> Tensor:
+    """The data that UniC puts into the step from ``past[0]`` now that its end is known (equation 9, theorem 3.1)."""
+    h = here.lam - past[0].lam
+    b1 = (math.expm1(-h) / -h - 1) / math.expm1(-h)
+    change = here.data - past[0].data
+    if len(past) == 1:
+        return past[0].data + b1 * change
+    b2 = 2 * (-b1 * math.expm1(-h) / h - 0.5) / math.expm1(-h)
+    older = (b1 - b2) / (1 - (past[1].lam - past[0].lam) / h)
+    return past[0].data + older * h * _slope(past[1], past[0]) + (b1 - older) * change
+
+
+SOLVERS: dict[str, Solver] = {"euler": euler, "heun": heun, "dpmpp": dpm_solver_2m, "unipc": unipc}
 
 
 def _half_log_snr(sigma: float) -> float:

@@ -25,12 +25,14 @@ class Segment:
     Attributes:
         grid: latent frames × rows × columns.
         fps: frames per second of the video; gives the time of every latent frame.
-        start_s: time of the first frame, for windows of a longer video.
+        start_s: time of the video's first frame.
+        first: latent frames of the video before this clip, if it is a window of a longer one.
     """
 
     grid: TokenGrid
     fps: float
     start_s: float = 0.0
+    first: int = 0
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class Layout:
     def time_s_F(self) -> Tensor:
         """Time of each latent frame in seconds, float32."""
         times = [
-            segment.start_s + latent_time_s(frame, segment.fps)
+            segment.start_s + latent_time_s(segment.first + frame, segment.fps)
             for segment in self.segments
             for frame in range(segment.grid.frames)
         ]

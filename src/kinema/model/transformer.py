@@ -60,6 +60,23 @@ class Context:
     biases: list[Tensor | None]
 
 
+@dataclass(frozen=True)
+class NoiseFeatures:
+    """What the denoiser reads of noise levels; F is any list of levels, by default those of the latent frames.
+
+    Attributes:
+        embedding_FC: of each level.
+        shared_FMC: its shift, scale and gate, shared by all blocks.
+    """
+
+    embedding_FC: Tensor
+    shared_FMC: Tensor
+
+    def at(self, index_F: Tensor) -> NoiseFeatures:
+        """The features of other latent frames, whose levels are among these."""
+        return NoiseFeatures(self.embedding_FC[index_F], self.shared_FMC[index_F])
+
+
 class TextToVideo(nn.Module):
     """Text encoder and denoiser, trained jointly."""
 
@@ -73,7 +90,9 @@ class TextToVideo(nn.Module):
         features: TextFeatures = self.text_encoder(text)
         return features if torch.is_grad_enabled() else self.transformer.with_keys_values(features)
 
-    def forward(self, noisy_NC: Tensor, layout: Layout, noise_level_F: Tensor, features: TextFeatures) -> Tensor:
+    def forward(
+        self, noisy_NC: Tensor, layout: Layout, noise_level_F: Tensor | NoiseFeatures, features: TextFeatures
+    ) -> Tensor:
         """The velocity of every token; see :class:`SpacetimeTransformer`."""
         velocity_NC: Tensor = self.transformer(noisy_NC, layout, noise_level_F, features)
         return velocity_NC
@@ -105,31 +124,37 @@ class SpacetimeTransformer(nn.Module):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, noisy_NC: Tensor, layout: Layout, noise_level_F: Tensor, features: TextFeatures) -> Tensor:
+    def forward(
+        self, noisy_NC: Tensor, layout: Layout, noise_level_F: Tensor | NoiseFeatures, features: TextFeatures
+    ) -> Tensor:
         """Predicts noise − data.
 
         Args:
             noisy_NC: (N, TOKEN_CHANNELS), the tokens of all segments end to end.
             layout: their places, on the same device.
-            noise_level_F: σ in [0, 1] of each latent frame of the pack.
+            noise_level_F: σ in [0, 1] of each latent frame of the pack, or what :meth:`read_noise` made of it.
             features: one row of text per segment.
 
         Returns:
             velocity_NC, float32.
         """
-        assert noisy_NC.shape[0] == layout.tokens and noise_level_F.shape == (layout.frames,)
-        embedding_FC = self.noise_embedding(sinusoid(noise_level_F, SINUSOID_CHANNELS))
-        shared_FMC = self.modulation_proj(F.silu(embedding_FC)).unflatten(-1, (6, -1))
+        noise = noise_level_F if isinstance(noise_level_F, NoiseFeatures) else self.read_noise(noise_level_F)
+        assert noisy_NC.shape[0] == layout.tokens and len(noise.embedding_FC) == layout.frames
         place_NC = layout.remember("place", lambda: place_features(layout))
         x_GPC = layout.by_frame(self.in_proj(noisy_NC) + self.place_proj(place_NC))
         biases = text_biases(layout, features, x_GPC.dtype)
-        context = Context(layout, self._turn(layout, x_GPC.dtype), shared_FMC, features, biases)
+        context = Context(layout, self._turn(layout, x_GPC.dtype), noise.shared_FMC, features, biases)
         for index, block in enumerate(self.blocks):
             x_GPC = block(x_GPC, context, features.keys_values[index] if features.keys_values else None)
-        shift_FC, scale_FC = (embedding_FC[:, None] + self.head_table).to(x_GPC.dtype).unbind(1)
+        shift_FC, scale_FC = (noise.embedding_FC[:, None] + self.head_table).to(x_GPC.dtype).unbind(1)
         x_GPC = modulate(x_GPC, shift_FC, scale_FC, layout)
         velocity_NC: Tensor = self.out_proj(x_GPC.flatten(0, 1))
         return velocity_NC.float()
+
+    def read_noise(self, noise_level_F: Tensor) -> NoiseFeatures:
+        """Embedding and modulation of noise levels; sampling computes those of all its levels once, before it steps."""
+        embedding_FC = self.noise_embedding(sinusoid(noise_level_F, SINUSOID_CHANNELS))
+        return NoiseFeatures(embedding_FC, self.modulation_proj(F.silu(embedding_FC)).unflatten(-1, (6, -1)))
 
     def with_keys_values(self, features: TextFeatures) -> TextFeatures:
         """The same features with every block's keys and values, so that a step of sampling need not compute them."""

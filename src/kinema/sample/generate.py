@@ -1,101 +1,218 @@
-"""From noise to latents to pixels: the whole of sampling, as functions of modules.
+"""From noise to latents: one sampler for every task, as functions of modules.
 
-Suffixes: N tokens of the pack, n tokens of one clip, F latent frames of the pack, C channels, T frames, H height,
-W width, B clips.
+Suffixes: N tokens of the pack, n tokens of one clip, F latent frames of the pack, B variations, C channels, T frames,
+H height, W width, M passes (with the text, and with the negative text or none).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kinema.captions.tokenizer import CaptionTokenizer, TextPack
+from kinema.captions.text_encoder import TextFeatures
+from kinema.captions.tokenizer import CaptionTokenizer, TextPack, TimedText
 from kinema.codec.autoencoder import VideoAutoencoder
 from kinema.codec.metrics import psnr, ssim
-from kinema.flow.guidance import guide
+from kinema.codec.streaming import decode_stream, encode_stream
+from kinema.flow.guidance import guide, scale_at
+from kinema.flow.path import interpolate
+from kinema.flow.path import velocity as path_velocity
 from kinema.flow.schedule import sampling_levels
-from kinema.flow.solvers import SOLVERS, Velocity
+from kinema.flow.solvers import SOLVERS, Velocity, hold
 from kinema.model.layout import Layout, Segment
 from kinema.model.patches import patchify, unpatchify
-from kinema.model.transformer import TextToVideo
+from kinema.model.transformer import NoiseFeatures, TextToVideo
+from kinema.sample.condition import NOISY, Condition
 from kinema.sample.request import Request
+from kinema.shapes import LatentShape
 
 OnStep = Callable[[int, int], None]  # steps done, steps in all
 
 
+@dataclass(frozen=True)
+class Words:
+    """What the clip should show: its lines of text and the ones to stay away from, ready for the model."""
+
+    lines: TimedText
+    negative: TimedText
+    tokenizer: CaptionTokenizer
+    max_tokens: int
+
+    def pack(self, count: int, guided: bool, layout: Layout) -> TextPack:
+        """The lines that speak of a window, as token ids: one row per clip, then one per clip with the negative text.
+
+        Args:
+            count: clips.
+            guided: whether there are rows with the negative text.
+            layout: of the window; the lines are moved to its clock.
+        """
+        times_s, shift_s = layout.time_s_F.tolist(), layout.segments[0].start_s
+        window_s = min(times_s), max(times_s)
+        rows = [_lines_within(self.lines, shift_s, window_s)] * count
+        rows += [_lines_within(self.negative, shift_s, window_s)] * count * guided
+        return self.tokenizer.pack(rows, self.max_tokens)
+
+
+def _lines_within(lines: TimedText, shift_s: float, window_s: tuple[float, float]) -> TimedText:
+    moved = ((text, start_s + shift_s, end_s + shift_s) for text, start_s, end_s in lines if text.strip())
+    return tuple(line for line in moved if line[1] <= window_s[1] and line[2] >= window_s[0])
+
+
+def always(text: str) -> TimedText:
+    """A line that holds from the beginning to the end."""
+    return ((text, -math.inf, math.inf),)
+
+
 @torch.inference_mode()
-def sample_latents(
+def denoise(
     model: TextToVideo,
-    text: TextPack,
+    words: Words,
     request: Request,
+    condition: Condition,
+    noise_BCTHW: Tensor,
     shift: float,
-    on_step: OnStep | None = None,
+    segment: Segment,
+    on_step: Callable[[int], None] | None = None,
 ) -> Tensor:
-    """Solves the flow from noise (σ = 1) to latents (σ = 0).
+    """Solves the flow from noise to latents for the unknown latent frames of a clip or of a window of one.
 
     Args:
         model: text encoder and denoiser.
-        text: see :func:`read_text`.
-        request: what to make.
+        words: what it shows.
+        request: settings of the solver and of guidance.
+        condition: what is known.
+        noise_BCTHW: the noise of every variation.
         shift: of the noise levels, see :func:`kinema.flow.schedule.shift_levels`.
-        on_step: progress.
+        segment: where the window lies on the timeline.
+        on_step: called after every step with the number of steps done.
 
     Returns:
-        latents_CTHW, float32.
+        latents_BCTHW, float32; known ones as given.
     """
-    shape = request.shape.latent
-    generator = torch.Generator().manual_seed(request.seed)  # on the CPU: the noise is the same on every device
     device = next(model.parameters()).device
-    noise_nC = patchify(torch.randn(shape.dims, generator=generator)).to(device)
-    levels = sampling_levels(request.steps, shift)
+    levels = sampling_levels(request.steps, shift, condition.start)
+    data_NC, noise_NC = (_to_tokens(x).to(device) for x in (condition.data_BCTHW, noise_BCTHW))
+    free_NC = _to_tokens(_free(condition)).to(device)
+    tokens_per_frame = condition.shape.tokens.rows * condition.shape.tokens.cols
+    level_N1 = condition.level_T.repeat_interleave(tokens_per_frame).repeat(len(noise_BCTHW))[:, None].to(device)
+    frames_known_N1 = level_N1 < NOISY
+
+    begin_NC = interpolate(data_NC, noise_NC, torch.where(frames_known_N1, level_N1, levels[0]))
+    straight_NC = torch.where(frames_known_N1, 0.0, path_velocity(data_NC, noise_NC))
+    velocity = hold(guided_velocity(model, words, request, condition, segment, levels), free_NC, straight_NC)
 
     def report(step: int, _: Tensor) -> None:
         if on_step is not None:
-            on_step(step, request.steps)
+            on_step(step)
 
-    velocity = guided_velocity(model, text.to(device), request)
-    latents_nC: Tensor = SOLVERS[request.solver](velocity, noise_nC, levels, report)
-    return unpatchify(latents_nC, shape).cpu()
-
-
-def read_text(tokenizer: CaptionTokenizer, request: Request, max_tokens: int) -> TextPack:
-    """The prompt as token ids and, for guidance, a second row with the negative prompt (or no text at all)."""
-    texts = [request.prompt] if request.guidance == 1 else [request.prompt, request.negative]
-    return tokenizer.pack([((text, -math.inf, math.inf),) if text.strip() else () for text in texts], max_tokens)
+    latents_NC: Tensor = SOLVERS[request.solver](velocity, begin_NC, levels, report)
+    latents_NC = latents_NC.where(free_NC, data_NC)
+    return torch.stack([unpatchify(x_nC, condition.shape) for x_nC in latents_NC.chunk(len(noise_BCTHW))]).cpu()
 
 
-def guided_velocity(model: TextToVideo, text: TextPack, request: Request) -> Velocity:
-    """The velocity at (x, σ) given the text. With guidance, both passes are two segments of one pack."""
-    passes, device = len(text.ids_BL), text.ids_BL.device
-    layout = Layout([Segment(request.shape.tokens, request.fps)] * passes, device)
-    bf16 = fast_bf16(device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        features = model.encode_text(text)
+def guided_velocity(
+    model: TextToVideo,
+    words: Words,
+    request: Request,
+    condition: Condition,
+    segment: Segment,
+    levels: Sequence[float],
+) -> Velocity:
+    """The velocity at (x, σ) given the text and the known latent frames.
 
-    def velocity(x_nC: Tensor, sigma: float) -> Tensor:
-        sigma_F = torch.full((layout.frames,), sigma, device=device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            both_NC: Tensor = model(x_nC.repeat(passes, 1), layout, sigma_F, features)
+    With guidance, both passes of all variations are segments of one pack. Text keys and values, rotary tables and the
+    modulation of every noise level are computed here or at the first call, and never again.
+    """
+    count, device = len(condition.data_BCTHW), next(model.parameters()).device
+    index, table = _noise_table(model, levels, condition)
+    known_T = condition.known_T.to(device)
+    level_T = torch.tensor([index.get(level, 0) for level in condition.level_T.tolist()], device=device)
+    free_n = (~known_T).repeat_interleave(segment.grid.rows * segment.grid.cols)
+    prepared = {passes: _prepare(model, words, count, passes, segment) for passes in _passes(request, levels)}
+
+    def velocity(x_NC: Tensor, sigma: float) -> Tensor:
+        scale = scale_at(sigma, request.guidance, request.interval)
+        passes = 1 if scale == 1 else 2
+        layout, features = prepared[passes]
+        noise = table.at(torch.where(known_T, level_T, index[sigma]).repeat(count * passes))
+        with torch.autocast(device.type, torch.bfloat16, enabled=fast_bf16(device)):
+            both_NC: Tensor = model(x_NC.repeat(passes, 1), layout, noise, features)
         if passes == 1:
             return both_NC
-        with_text_nC, without_nC = both_NC.chunk(2)
-        return guide(with_text_nC[None], without_nC[None], request.guidance)[0]
+        with_text_BnC, without_BnC = both_NC.view(2, count, -1, both_NC.shape[-1])
+        guided_BnC: Tensor = with_text_BnC.clone()
+        guided_BnC[:, free_n] = guide(with_text_BnC[:, free_n], without_BnC[:, free_n], scale, request.rescale)
+        return guided_BnC.flatten(0, 1)
 
     return velocity
 
 
-@torch.inference_mode()
-def decode_pixels(codec: VideoAutoencoder, latents_CTHW: Tensor) -> NDArray[np.uint8]:
-    """Latents of one clip → uint8 frames (T, H, W, 3)."""
-    device = next(codec.parameters()).device
+def draw_noise(seed: int, shape: LatentShape) -> Tensor:
+    """The noise of a seed, (C, T, H, W): on the CPU, so that it is the same on every device."""
+    return torch.randn(shape.dims, generator=torch.Generator().manual_seed(seed))
+
+
+def _free(condition: Condition) -> Tensor:
+    """Which latents are sampled, (B, C, T, H, W)."""
+    free_BCTHW = (~condition.known_T)[:, None, None].expand_as(condition.data_BCTHW)
+    return free_BCTHW if condition.fixed_HW is None else free_BCTHW & ~condition.fixed_HW
+
+
+def _to_tokens(values_BCTHW: Tensor) -> Tensor:
+    return torch.cat([patchify(values_CTHW) for values_CTHW in values_BCTHW])
+
+
+def _passes(request: Request, levels: Sequence[float]) -> set[int]:
+    """The numbers of passes that some step needs: with and without guidance."""
+    return {1 if scale_at(level, request.guidance, request.interval) == 1 else 2 for level in levels[:-1]}
+
+
+def _prepare(
+    model: TextToVideo, words: Words, count: int, passes: int, segment: Segment
+) -> tuple[Layout, TextFeatures]:
+    device = next(model.parameters()).device
+    layout = Layout([segment] * (count * passes), device)
+    text = words.pack(count, passes == 2, layout)
     with torch.autocast(device.type, torch.bfloat16, enabled=fast_bf16(device)):
-        video_CTHW = codec.decode(latents_CTHW[None].to(device))[0]
-    return to_pixels(video_CTHW)
+        return layout, model.encode_text(text.to(device))
+
+
+def _noise_table(
+    model: TextToVideo, levels: Sequence[float], condition: Condition
+) -> tuple[dict[float, int], NoiseFeatures]:
+    """What the model reads of every noise level of a run, and the place of each."""
+    known = [level for level in condition.level_T.tolist() if level < NOISY]
+    index = {level: place for place, level in enumerate(dict.fromkeys([*levels, *known]))}
+    device = next(model.parameters()).device
+    with torch.autocast(device.type, torch.bfloat16, enabled=fast_bf16(device)):
+        return index, model.transformer.read_noise(torch.tensor(list(index), device=device))
+
+
+@torch.inference_mode()
+def encode_pixels(codec: VideoAutoencoder, pixels_THW3: NDArray[np.uint8]) -> Tensor:
+    """1 + 4k uint8 frames (T, H, W, 3) → latents of shape (C, 1 + k, H/8, W/8), on the CPU."""
+    device = next(codec.parameters()).device
+    video_CTHW = torch.from_numpy(pixels_THW3.copy()).permute(3, 0, 1, 2).float() / 127.5 - 1
+    chunks = encode_stream(codec, [video_CTHW[None].to(device)])
+    return torch.cat([latents_BCTHW[0].cpu() for latents_BCTHW in chunks], dim=1)
+
+
+def decode_frames(codec: VideoAutoencoder, latents_CTHW: Tensor) -> Iterator[NDArray[np.uint8]]:
+    """Latents of one clip → uint8 frames (H, W, 3), one by one as they are decoded, in constant memory."""
+    device = next(codec.parameters()).device
+    chunks = decode_stream(codec, [latents_CTHW[None].to(device)])
+    while True:
+        with torch.autocast(device.type, torch.bfloat16, enabled=fast_bf16(device)):
+            video_BCTHW = next(chunks, None)
+        if video_BCTHW is None:
+            return
+        yield from to_pixels(video_BCTHW[0])
 
 
 @torch.inference_mode()

@@ -1,28 +1,52 @@
-"""``load("nano").generate("a red ball bounces")``: the weights in memory, and the one call that uses them."""
+"""``load("nano").generate("a red ball bounces")``: the weights in memory, and the calls that use them."""
 
 from __future__ import annotations
 
-import math
+import dataclasses
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import torch
+from torch import Tensor
+
+import kinema
 from kinema.captions.tokenizer import CaptionTokenizer
 from kinema.captions.vocabulary import Vocabulary
 from kinema.card import Card
 from kinema.codec.autoencoder import VideoAutoencoder
 from kinema.config import Config
-from kinema.flow.schedule import shift_for_tokens
 from kinema.model.transformer import TextToVideo
-from kinema.sample.generate import OnStep, decode_pixels, read_text, sample_latents
-from kinema.sample.request import Request, make_request, parse_size
+from kinema.sample.compose import Frame, compose
+from kinema.sample.condition import condition_of
+from kinema.sample.generate import OnStep, Words, always, decode_frames, draw_noise, encode_pixels
+from kinema.sample.order import Order
+from kinema.sample.request import Request, make_request
+from kinema.sample.rollout import Native, lead_back, sample
+from kinema.sample.task import Run
 from kinema.sample.video import Video
 from kinema.sample.weights import WeightsFolder
-from kinema.shapes import VideoShape
+from kinema.shapes import FRAMES_PER_LATENT, VideoShape
+
+BRIDGE_SEED = 2**62  # added to a clip's seed for the noise of the part that leads back to its start
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A model that is ready to generate."""
+    """A model that is ready to generate.
+
+    Attributes:
+        card: what the weights were made for.
+        config: their recipe.
+        codec: pixels ↔ latents.
+        model: text encoder and denoiser.
+        tokenizer: prompt → tokens.
+        vocabulary: the words that the model knows.
+        sha256: checksum of the weights' files.
+    """
 
     card: Card
     config: Config
@@ -30,10 +54,11 @@ class Pipeline:
     model: TextToVideo
     tokenizer: CaptionTokenizer
     vocabulary: Vocabulary
+    sha256: str = ""
 
     def generate(
         self,
-        prompt: str,
+        prompt: str = "",
         seconds: float | None = None,
         size: str | tuple[int, int] | None = None,
         fps: float | None = None,
@@ -43,6 +68,7 @@ class Pipeline:
         negative: str = "",
         solver: str | None = None,
         on_step: OnStep | None = None,
+        **options: Any,
     ) -> Video:
         """Makes one video. What is left out comes from the weights' card.
 
@@ -55,38 +81,105 @@ class Pipeline:
             steps: solver steps.
             guidance: how strongly to follow the text; 1 is none.
             negative: what to stay away from.
-            solver: euler, heun or dpmpp.
+            solver: euler, heun, dpmpp or unipc.
             on_step: called with (steps done, steps in all).
+            **options: image, extend, connect, loop, remix, storyboard …: see :class:`kinema.sample.order.Order`. Clips
+                and pictures are files or arrays of frames (T, H, W, 3).
 
         Raises:
             InputError: a value that is not possible, or a video too large for this machine.
         """
-        request = make_request(
-            self.card,
-            prompt,
-            seconds=seconds,
-            size=parse_size(size) if isinstance(size, str) else size,
-            fps=fps,
-            seed=seed,
-            steps=steps,
-            guidance=guidance,
-            negative=negative,
-            solver=solver,
-        )
-        return self.make(request, on_step)
+        asked = {"prompt": prompt, "seconds": seconds, "size": size, "fps": fps, "seed": seed, "steps": steps}
+        asked |= {"guidance": guidance, "negative": negative, "solver": solver}
+        return self.make(self.request(Order.of(asked | options)), on_step)
+
+    def request(self, order: Order, index: int = 0) -> Request:
+        """Checks what is asked; see :func:`kinema.sample.request.make_request`."""
+        return make_request(self.card, self.config, order, index)
 
     def make(self, request: Request, on_step: OnStep | None = None) -> Video:
-        """Makes the video of a checked request."""
-        usual = self.card.sampling.shift
-        native = VideoShape(self.card.frames, self.card.height, self.card.width).tokens.count
-        shift = max(usual, shift_for_tokens(request.shape.tokens.count, native, usual))
-        text = read_text(self.tokenizer, request, self.config.text.max_tokens)
-        latents_CTHW = sample_latents(self.model, text, request, shift, on_step)
-        return Video(decode_pixels(self.codec, latents_CTHW), request.fps, request.facts())
+        """Makes the video of a checked request: of several variations the one with its index."""
+        latents_CTHW = self.sample(request, on_step)[request.index]
+        return Video(np.stack(list(self.frames(request, latents_CTHW))), request.fps, self.facts(request))
 
-    def tokens_cut(self, prompt: str) -> int:
-        """How many tokens at the end of a prompt are too many to be read."""
-        return self.tokenizer.pack([((prompt, -math.inf, math.inf),)], self.config.text.max_tokens).cut[0]
+    @torch.inference_mode()
+    def sample(self, request: Request, on_step: OnStep | None = None) -> list[Tensor]:
+        """The latents (C, T, H, W) of all variations; as many as a pack holds are sampled together."""
+        task = request.task
+        condition = condition_of(task, lambda pixels_THW3: encode_pixels(self.codec, pixels_THW3))
+        packs = request.packs
+        rounds = len(packs) * (1 + (task.bridge > 0))
+        latents: list[Tensor] = []
+        for place, pack in enumerate(packs):
+            report = _part_of(on_step, place * (1 + (task.bridge > 0)), rounds)
+            seeds = [request.seed + index for index in pack]
+            noise_BCTHW = torch.stack([draw_noise(seed, task.shape.latent) for seed in seeds])
+            known = condition.repeated(len(pack))
+            latents_BCTHW = sample(self.model, self._words(request), request, known, noise_BCTHW, self.native, report)
+            if task.bridge:
+                report = _part_of(on_step, place * 2 + 1, rounds)
+                latents_BCTHW = torch.cat([latents_BCTHW, self._bridge(request, latents_BCTHW, seeds, report)], dim=2)
+            latents += latents_BCTHW.unbind(0)
+        return latents
+
+    def frames(self, request: Request, latents_CTHW: Tensor) -> Iterator[Frame]:
+        """The finished frames of one variation, one by one: decoded, and with what is given in its place."""
+        task = request.task
+        if task.bridge:  # the frame after the last one is the first one again
+            first_1HW3 = np.stack(list(decode_frames(self.codec, latents_CTHW[:, :1])))
+            task = dataclasses.replace(task, given=(Run(task.kept + task.bridge - 1, first_1HW3),))
+        return compose(decode_frames(self.codec, latents_CTHW), task, request.fps)
+
+    def facts(self, request: Request) -> dict[str, Any]:
+        """What is kept in the video's file."""
+        weights = {"name": self.card.name, "sha256": self.sha256}
+        return request.facts() | {"weights": weights, "kinema": kinema.__version__}
+
+    def seconds(self, request: Request) -> float:
+        """About how long a request will take on this machine, from a call of each network on a small clip."""
+        shape = VideoShape(5, self.card.height, self.card.width)
+        order = Order(prompt="a", seconds=shape.frames / self.card.fps, guidance=2.0, steps=1, solver="euler")
+        probe = self.request(order)
+        self.sample(probe)  # the first call is slower than those that follow
+        start_s = time.perf_counter()
+        latents_CTHW = self.sample(probe)[0]
+        sampled_s = time.perf_counter()
+        list(self.frames(probe, latents_CTHW))
+        decoded_s = time.perf_counter()
+        sampling = (sampled_s - start_s) / probe.cost.model_flops * request.cost.model_flops
+        return sampling + (decoded_s - sampled_s) / probe.cost.pixels * request.cost.pixels
+
+    def tokens_cut(self, request: Request) -> int:
+        """How many tokens at the end of the text are too many to be read."""
+        return self.tokenizer.pack([self._words(request).lines], self.config.text.max_tokens).cut[0]
+
+    @property
+    def native(self) -> Native:
+        """What the model was trained on."""
+        shape = VideoShape(self.card.frames, self.card.height, self.card.width)
+        return Native(shape.tokens.count, self.card.sampling.shift)
+
+    def _words(self, request: Request) -> Words:
+        beats = tuple((beat.text, beat.start_s, beat.end_s) for beat in request.beats)
+        negative = always(request.negative) if request.negative.strip() else ()
+        return Words((*always(request.prompt), *beats), negative, self.tokenizer, self.config.text.max_tokens)
+
+    def _bridge(self, request: Request, latents_BCTHW: Tensor, seeds: list[int], on_step: OnStep | None) -> Tensor:
+        """The latent frames that lead from the end of a clip back to its start."""
+        length = request.task.bridge // FRAMES_PER_LATENT
+        condition = lead_back(latents_BCTHW, length, request.context)
+        noise_BCTHW = torch.stack([draw_noise(seed + BRIDGE_SEED, condition.shape) for seed in seeds])
+        before = latents_BCTHW.shape[2] - int(condition.known_T.long().argmin())  # latent frames before the window
+        together = dataclasses.replace(request, window=condition.shape.frames)
+        words = self._words(request)
+        window_BCTHW = sample(self.model, words, together, condition, noise_BCTHW, self.native, on_step, max(1, before))
+        begin = int(condition.known_T.long().argmin())
+        return window_BCTHW[:, :, begin : begin + length]
+
+
+def _part_of(on_step: OnStep | None, place: int, parts: int) -> OnStep | None:
+    """Progress of one of several equal parts of the work."""
+    return None if on_step is None else lambda step, steps: on_step(place * steps + step, parts * steps)
 
 
 def load(name_or_folder: str | Path = "nano") -> Pipeline:
@@ -98,5 +191,11 @@ def load(name_or_folder: str | Path = "nano") -> Pipeline:
     """
     folder = WeightsFolder.find(name_or_folder)
     return Pipeline(
-        folder.card(), folder.config(), folder.codec(), folder.model(), folder.tokenizer(), folder.vocabulary()
+        folder.card(),
+        folder.config(),
+        folder.codec(),
+        folder.model(),
+        folder.tokenizer(),
+        folder.vocabulary(),
+        folder.sha256(),
     )

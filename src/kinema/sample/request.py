@@ -1,29 +1,44 @@
-"""What a user asks for, checked before anything slow is even imported (so: no torch here)."""
+"""What a user asks for, and what it means: checked before anything slow is even imported (so: no torch here)."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
-import os
-import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from kinema.card import Card
+from kinema.config import Config
+from kinema.data import Beat
 from kinema.errors import InputError
-from kinema.shapes import MIN_SIDE, PIXELS_PER_TOKEN, VideoShape
+from kinema.sample.arrange import arrange
+from kinema.sample.cost import Cost, available_bytes, check_memory, cost_of, pack_size
+from kinema.sample.order import CALLS_PER_STEP, Order, check_options, check_settings
+from kinema.sample.storyboard import Lines, Storyboard, parse_storyboard, read_storyboard
+from kinema.sample.task import CONTEXT_LATENTS, Task
+from kinema.shapes import VideoShape
 
-SOLVER_NAMES = ("euler", "heun", "dpmpp")
-MAX_SEED = 2**63 - 1
-MAX_STEPS = 1000
-MAX_GUIDANCE = 50.0
-
-BASE_BYTES = 0.6e9
-BYTES_PER_PIXEL = 200  # peak of the codec's decoder per pixel of the video, with room; nano measured 80 to 140
+WHOLE_NATIVES = 2  # a timeline of up to this many native clips is sampled at once, a longer one window after window
 
 
 @dataclass(frozen=True)
 class Request:
-    """One video to make; everything that its bytes depend on besides the weights."""
+    """One video or several variations of it; everything that the bytes depend on besides the weights.
+
+    Attributes:
+        prompt: holds all the time.
+        shape: the timeline that is sampled.
+        task: what is given on it, and what of it is shown.
+        beats: lines of text that hold for a time.
+        window: latent frames that are sampled at once, at most.
+        context: latent frames by which windows overlap.
+        index: which of the variations.
+        order: what was asked, with defaults filled in.
+        sources: file names and checksums of what was given.
+        cost: of all variations.
+    """
 
     prompt: str
     shape: VideoShape
@@ -33,111 +48,115 @@ class Request:
     guidance: float
     negative: str
     solver: str
+    task: Task = field(compare=False)
+    order: Order = field(compare=False)
+    cost: Cost
+    beats: tuple[Beat, ...] = ()
+    interval: tuple[float, float] = (0.0, 1.0)
+    rescale: float = 0.0
+    count: int = 1
+    index: int = 0
+    window: int = 10**9
+    context: int = CONTEXT_LATENTS
+    sources: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def steps_taken(self) -> int:
+        """Solver steps of a window; a remix does not take all."""
+        return math.ceil(self.steps * self.task.strength - 1e-9)
+
+    @property
+    def packs(self) -> list[range]:
+        """Which variations are sampled together."""
+        grid = self.shape.tokens
+        together = pack_size(min(self.window, grid.frames) * grid.rows * grid.cols * 2, self.count)
+        return [range(start, min(start + together, self.count)) for start in range(0, self.count, together)]
 
     def facts(self) -> dict[str, Any]:
         """What is kept in the video's file, as plain JSON types."""
         return {
             "prompt": self.prompt,
-            "seed": self.seed,
+            "seed": self.seed + self.index,
             "size": f"{self.shape.width}x{self.shape.height}",
-            "frames": self.shape.frames,
+            "frames": self.task.frames,
             "fps": self.fps,
             "steps": self.steps,
             "guidance": self.guidance,
             "negative": self.negative,
             "solver": self.solver,
+            "index": self.index,
+            "order": self.order.facts(),
+            "sources": dict(self.sources),
         }
 
 
-def make_request(
-    card: Card,
-    prompt: str,
-    *,
-    seconds: float | None = None,
-    size: tuple[int, int] | None = None,
-    fps: float | None = None,
-    seed: int = 0,
-    steps: int | None = None,
-    guidance: float | None = None,
-    negative: str = "",
-    solver: str | None = None,
-) -> Request:
-    """Fills in what the user left out from the weights' card, and checks everything.
+def make_request(card: Card, config: Config, order: Order, index: int = 0) -> Request:
+    """Fills in what the user left out from the weights' card, reads what is given, and checks everything.
 
     Args:
         card: of the weights; gives the native shape and the usual settings.
-        prompt: any text with at least one letter or digit.
-        seconds: duration; the nearest possible one is taken.
-        size: (width, height) in pixels.
-        fps: frames per second.
-        seed: same seed, same machine, same bytes.
-        steps: solver steps.
-        guidance: how strongly to follow the text; 1 is none.
-        negative: what to stay away from.
-        solver: one of :data:`SOLVER_NAMES`.
+        config: of the weights; gives the sizes that the cost depends on.
+        order: what is asked.
+        index: which of the variations.
 
     Raises:
-        InputError: a value that is not possible, or a video that does not fit into this machine's memory.
+        InputError: a value that is not possible, options that contradict each other, a file that cannot be used, or a
+            video that does not fit into this machine's memory.
     """
+    check_options(order)
+    sampling = card.sampling
+    order = dataclasses.replace(
+        order,
+        steps=sampling.steps if order.steps is None else order.steps,
+        guidance=sampling.guidance if order.guidance is None else float(order.guidance),
+        solver=order.solver or sampling.solver,
+    )
+    check_settings(order)
+    board = _board(order)
+    if board is not None:
+        order = dataclasses.replace(order, storyboard=board.facts())
+    prompt = order.prompt if order.prompt.strip() or board is None else board.summary
     if not any(character.isalnum() for character in prompt):
         raise InputError('the prompt is empty: describe the video, for example "a red ball falls on a grey floor"')
-    width, height = size or (card.width, card.height)
-    fps = card.fps if fps is None else float(fps)
-    shape = VideoShape.from_seconds(card.seconds if seconds is None else float(seconds), height, width, fps)
-    steps = card.sampling.steps if steps is None else steps
-    guidance = card.sampling.guidance if guidance is None else float(guidance)
-    solver = solver or card.sampling.solver
-    if not 1 <= steps <= MAX_STEPS:
-        raise InputError(f"--steps {steps} is not possible: give 1 to {MAX_STEPS}")
-    if not 0 <= guidance <= MAX_GUIDANCE:
-        raise InputError(f"--guidance {guidance:g} is not possible: give 0 to {MAX_GUIDANCE:g} (1 is none)")
-    if not 0 <= seed <= MAX_SEED:
-        raise InputError(f"--seed {seed} is not possible: give 0 to {MAX_SEED}")
-    if solver not in SOLVER_NAMES:
-        raise InputError(f"no solver {solver!r}: choose {', '.join(SOLVER_NAMES)}")
-    check_memory(shape, available_bytes())
-    return Request(prompt, shape, fps, seed, steps, guidance, negative, solver)
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """``"128x96"`` → (width, height).
-
-    Raises:
-        InputError: anything else.
-    """
-    match = re.fullmatch(r"(\d{1,6})[x×](\d{1,6})", text.strip().lower())
-    if match is None:
-        raise InputError(f"--size {text!r} is not possible: give WIDTHxHEIGHT in pixels, for example 64x64")
-    return int(match[1]), int(match[2])
-
-
-def memory_bytes(shape: VideoShape) -> float:
-    """About how much memory sampling and decoding take at their peak."""
-    return BASE_BYTES + BYTES_PER_PIXEL * shape.frames * shape.height * shape.width
-
-
-def check_memory(shape: VideoShape, available: float) -> None:
-    """Refuses a video that cannot fit.
-
-    Raises:
-        InputError: names the largest size of the same duration and proportions that fits.
-    """
-    if memory_bytes(shape) <= available:
-        return
-    scale = math.sqrt(max(0.0, available - BASE_BYTES) / (memory_bytes(shape) - BASE_BYTES))
-    width, height = (PIXELS_PER_TOKEN * int(side * scale / PIXELS_PER_TOKEN) for side in (shape.width, shape.height))
-    remedy = f"the largest that fits is --size {width}x{height}" if min(width, height) >= MIN_SIDE else "ask for less"
-    raise InputError(
-        f"{shape.frames} frames of {shape.width}x{shape.height} need about {memory_bytes(shape) / 1e9:.0f} GB of "
-        f"memory and {available / 1e9:.1f} GB are free: {remedy}, or fewer --seconds"
+    task, fps, sources = arrange(card, order, board)
+    native = VideoShape(card.frames, card.height, card.width).latent.frames
+    total = task.shape.latent.frames
+    at_once = total <= WHOLE_NATIVES * native if order.rollout is None else not order.rollout
+    window = total if at_once else max(native, 2 * CONTEXT_LATENTS + 1)
+    assert order.steps is not None and order.guidance is not None and order.solver is not None
+    request = Request(
+        prompt=prompt,
+        shape=task.shape,
+        fps=fps,
+        seed=order.seed,
+        steps=order.steps,
+        guidance=order.guidance,
+        negative=order.negative,
+        solver=order.solver,
+        task=task,
+        order=order,
+        cost=Cost(0, 0.0, 0, 0.0),
+        beats=() if board is None else board.beats,
+        interval=order.interval,
+        rescale=order.rescale,
+        count=order.count,
+        index=index,
+        window=window,
+        sources=sources,
     )
 
+    def cost(shape: VideoShape) -> Cost:
+        calls = request.steps_taken * CALLS_PER_STEP.get(request.solver, 1)
+        passes = 1 if request.guidance == 1 else 2
+        return cost_of(shape, window, CONTEXT_LATENTS, order.count, calls, passes, config.model, config.text)
 
-def available_bytes() -> float:
-    """Memory that a process can still get, without swapping; infinite where the system does not say."""
-    try:
-        with open("/proc/meminfo") as lines:
-            return next(1024.0 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        pages = os.sysconf_names.get("SC_PHYS_PAGES")
-        return math.inf if pages is None else float(os.sysconf(pages) * os.sysconf("SC_PAGE_SIZE"))
+    check_memory(task.shape, lambda shape: cost(shape).memory_bytes, available_bytes())
+    return dataclasses.replace(request, cost=cost(task.shape))
+
+
+def _board(order: Order) -> Storyboard | None:
+    if order.storyboard is None:
+        return None
+    if isinstance(order.storyboard, Mapping):
+        return parse_storyboard(dict(order.storyboard), order.seconds, Lines("", "the storyboard"), Path())
+    return read_storyboard(Path(order.storyboard), order.seconds)

@@ -6,6 +6,7 @@ and, for people, ``card.md``.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ if TYPE_CHECKING:  # torch takes seconds to import; `kinema info` and every chec
 
 BUILT_IN = Path(__file__).parent.parent / "weights"
 FILES = ("config.json", "codec.safetensors", "model.safetensors", "tokenizer.json", "vocabulary.json", "card.json")
+HASHED = FILES[:4]
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,13 @@ class WeightsFolder:
         with self._reading("model.safetensors"):
             model.load_state_dict(load_file(self.path / "model.safetensors"))  # bfloat16 → the modules' float32
         return model
+
+    def sha256(self) -> str:
+        """Checksum of the tensors, the tokenizer and the config: all that a video's bytes depend on."""
+        digest = hashlib.sha256()
+        for name in HASHED:
+            digest.update((self.path / name).read_bytes())
+        return digest.hexdigest()
 
     @contextmanager
     def _reading(self, name: str) -> Iterator[None]:

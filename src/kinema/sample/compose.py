@@ -1,0 +1,131 @@
+"""Decoded frames and given frames → the result, frame by frame.
+
+Given frames replace their decoded versions, exactly. The codec's error on them would then show as a jump to their
+neighbours, which carry it as well: so the difference between a given frame and its decoded version is added to the
+generated frames beside it too, and fades with the distance in time. Where the difference is too large for an error of
+the codec, the model has made something else than what is given, and the frames dissolve into the given one there.
+A first new frame that is farther from the last given one than the given frames are from each other comes nearer.
+
+Suffixes: H height, W width, 3 RGB.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinema.sample.task import Run, Task
+
+FADE_S = 1.0  # over which a given frame's difference to its decoded version fades
+SEAM = 1.25  # change to the first generated frame at most, in median changes of the given ones
+CODEC_ERROR, CONTENT = 16.0, 48.0  # grey levels: differences up to the first are added, from the second on dissolved
+
+Frame = NDArray[np.uint8]  # (H, W, 3)
+
+
+class _Edge:
+    """The first or last frame of a run, with the difference to its decoded version."""
+
+    def __init__(self, place: int, given_HW3: Frame, decoded_HW3: Frame) -> None:
+        self.place = place
+        self.given_HW3 = given_HW3.astype(np.float32)
+        self.difference_HW3 = self.given_HW3 - decoded_HW3
+        largest_HW1 = np.abs(self.difference_HW3).max(axis=-1, keepdims=True)
+        self.other_HW1 = np.clip((largest_HW1 - CODEC_ERROR) / (CONTENT - CODEC_ERROR), 0, 1)
+        self.pull = 0.0  # share by which the first frame after this one comes nearer to it
+
+    def limit(self, next_HW3: NDArray[np.float32], run: Run) -> None:
+        """Pulls the frames after this one as far towards it as the change to the next one is too large."""
+        if len(run.pixels_THW3) > 1:
+            usual = np.median(np.abs(np.diff(run.pixels_THW3.astype(np.float32), axis=0)).mean(axis=(1, 2, 3)))
+            change = np.abs(next_HW3 - self.given_HW3).mean()
+            self.pull = float(max(0.0, 1 - SEAM * usual / max(change, 1e-6)))
+
+    def change(self, frame_HW3: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What turns a generated frame at this place into the given one, and others nearly."""
+        dissolve_HW3 = self.other_HW1 * (self.given_HW3 - frame_HW3)
+        return np.asarray(dissolve_HW3 + (1 - self.other_HW1) * self.difference_HW3)
+
+
+def compose(decoded: Iterator[Frame], task: Task, fps: float) -> Iterator[Frame]:
+    """The result of a task.
+
+    Args:
+        decoded: the frames of the timeline, as the codec gives them.
+        task: what is given.
+        fps: frames per second.
+
+    Yields:
+        Frames of the result. At most one second of frames waits in memory.
+    """
+    if task.before_THW3 is not None:
+        yield from task.before_THW3
+    frames = _changed_inside(decoded, task) if task.base_THW3 is not None else decoded
+    yield from _with_given(frames, task.given, task.kept + max(0, task.bridge - 1), round(FADE_S * fps))
+    if task.after_THW3 is not None:
+        yield from task.after_THW3
+
+
+def _changed_inside(decoded: Iterator[Frame], task: Task) -> Iterator[Frame]:
+    """Outside the mask a frame stays what it was."""
+    assert task.base_THW3 is not None
+    if task.mask_HW is None:
+        yield from decoded
+        return
+    for frame_HW3, base_HW3 in zip(decoded, task.base_THW3, strict=False):  # the timeline may be longer
+        yield np.where(task.mask_HW[..., None], frame_HW3, base_HW3)
+
+
+def _with_given(decoded: Iterator[Frame], given: tuple[Run, ...], kept: int, fade: int) -> Iterator[Frame]:
+    """The first ``kept`` frames, with what is given; ``fade`` frames are held back until it is known what follows."""
+    waiting: deque[tuple[int, Frame]] = deque()
+    before: _Edge | None = None  # the last given frame so far
+    last_run: Run | None = None
+
+    def finished(count: int, after: _Edge | None) -> Iterator[Frame]:
+        for _ in range(count):
+            place, frame_HW3 = waiting.popleft()
+            done_HW3 = _corrected(frame_HW3, place, before, after, fade)
+            if before is not None and last_run is not None and place == before.place + 1:
+                before.limit(done_HW3, last_run)
+            done_HW3 = _pulled(done_HW3, place, before, fade)
+            if place < kept:
+                yield done_HW3.round().clip(0, 255).astype(np.uint8)
+
+    for place, frame_HW3 in enumerate(decoded):
+        run = next((run for run in given if run.first <= place < run.stop), None)
+        if run is None:
+            waiting.append((place, frame_HW3))
+            yield from finished(max(0, len(waiting) - fade), None)
+            continue
+        given_HW3 = run.pixels_THW3[place - run.first]
+        edge = _Edge(place, given_HW3, frame_HW3)
+        yield from finished(len(waiting), edge)
+        before, last_run = edge, run
+        if place < kept:
+            yield given_HW3
+    yield from finished(len(waiting), None)
+
+
+def _corrected(
+    frame_HW3: Frame, place: int, before: _Edge | None, after: _Edge | None, fade: int
+) -> NDArray[np.float32]:
+    """A generated frame with its share of the differences of the given frames on both sides."""
+    gap = fade if before is None or after is None else min(fade, after.place - before.place)
+    float_HW3 = frame_HW3.astype(np.float32)
+    sum_HW3 = float_HW3.copy()
+    for edge in (before, after):
+        if edge is not None:
+            sum_HW3 += max(0.0, 1 - abs(edge.place - place) / gap) * edge.change(float_HW3)
+    return sum_HW3
+
+
+def _pulled(frame_HW3: NDArray[np.float32], place: int, before: _Edge | None, fade: int) -> NDArray[np.float32]:
+    """Nearer to the given frame before it, if that one pulls, less from frame to frame."""
+    if before is None or not before.pull:
+        return frame_HW3
+    share = before.pull * max(0.0, 1 - (place - before.place - 1) / fade)
+    return frame_HW3 + share * (before.given_HW3 - frame_HW3)

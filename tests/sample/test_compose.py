@@ -1,0 +1,99 @@
+"""Putting given frames into the decoded ones: exact, without jumps, in order and without looking too far ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from kinema.sample.compose import FADE_S, Frame, compose
+from kinema.sample.task import Frames, Run, Task, between, from_images, from_text, remix
+from kinema.shapes import VideoShape
+
+FPS = 12.0
+FADE = round(FADE_S * FPS)
+
+
+def flat(values: list[float]) -> Frames:
+    return np.broadcast_to(np.array(values, np.uint8)[:, None, None, None], (len(values), 32, 32, 3)).copy()
+
+
+def result(task: Task, decoded: Frames) -> Frames:
+    return np.stack(list(compose(iter(decoded), task, FPS)))
+
+
+def test_without_anything_given_frames_pass() -> None:
+    decoded = np.random.default_rng(0).integers(0, 255, (9, 32, 32, 3), np.uint8)
+    np.testing.assert_array_equal(result(from_text(VideoShape(9, 32, 32)), decoded), decoded)
+
+
+def test_given_frames_are_exact_and_their_difference_fades() -> None:
+    task = from_images(VideoShape(33, 32, 32), [(0, flat([110]))])
+    values = result(task, flat([100] * 33))[:, 0, 0, 0].astype(int)
+    assert values[0] == 110 and (values[FADE:] == 100).all()
+    assert (np.diff(values) <= 0).all() and (np.diff(values) >= -1).all()
+
+
+def test_between_two_given_frames_the_difference_goes_over_from_one_to_the_other() -> None:
+    task = from_images(VideoShape(9, 32, 32), [(0, flat([108])), (8, flat([92]))])
+    values = result(task, flat([100] * 9))[:, 0, 0, 0].astype(int)
+    assert values.tolist() == [108, 106, 104, 102, 100, 98, 96, 94, 92]
+
+
+def test_another_content_dissolves_and_leaves_no_negative() -> None:
+    """The model put a bright body left, the given frame has it right: no frame is darker than the ground."""
+    decoded = flat([60] * 17)
+    decoded[:, 8:24, 4:12] = 200
+    image = flat([60])
+    image[:, 8:24, 20:28] = 200
+    frames = result(from_images(VideoShape(17, 32, 32), [(16, image)]), decoded)
+    np.testing.assert_array_equal(frames[16], image[0])
+    assert frames.min() >= 59 and frames.max() <= 201
+    change = np.abs(np.diff(frames.astype(float), axis=0)).mean(axis=(1, 2, 3))
+    assert change.max() <= np.abs(decoded[0].astype(float) - image[0]).mean() / (FADE - 1)
+
+
+def test_a_first_new_frame_that_jumps_comes_nearer() -> None:
+    rng = np.random.default_rng(0)
+    clip = (100 + 2 * np.arange(17)[:, None, None, None] + rng.integers(0, 2, (17, 32, 32, 3))).astype(np.uint8)
+    decoded = np.concatenate([clip, flat([160] * 16)])
+    frames = result(between(clip, None, 16), decoded).astype(float)
+    change = np.abs(np.diff(frames, axis=0)).mean(axis=(1, 2, 3))
+    np.testing.assert_array_equal(frames[:17], clip)
+    assert change[16] <= 1.5 * np.median(change[:16])
+    assert frames[-1].mean() > 150
+
+
+def test_frames_outside_the_timeline_stay_outside() -> None:
+    clip = flat(list(range(40)))
+    task = between(clip[:30], clip[30:], 7)
+    decoded = flat([50] * task.shape.frames)
+    frames = result(task, decoded)
+    assert len(frames) == 47
+    np.testing.assert_array_equal(frames[:30], clip[:30])
+    np.testing.assert_array_equal(frames[37:], clip[30:])
+
+
+def test_outside_the_mask_nothing_changes() -> None:
+    rng = np.random.default_rng(0)
+    base, decoded = rng.integers(0, 255, (2, 5, 32, 32, 3), np.uint8)
+    mask_HW = rng.random((32, 32)) < 0.3
+    frames = result(remix(base, 1.0, mask_HW), decoded)
+    np.testing.assert_array_equal(frames[:, ~mask_HW], base[:, ~mask_HW])
+    np.testing.assert_array_equal(frames[:, mask_HW], decoded[:, mask_HW])
+
+
+@pytest.mark.parametrize("given", [(), (Run(0, flat([7])),)])
+def test_only_a_second_of_frames_waits(given: tuple[Run, ...]) -> None:
+    taken = 0
+
+    def decoded() -> Iterator[Frame]:
+        nonlocal taken
+        for frame_HW3 in flat([0] * 101):
+            taken += 1
+            yield frame_HW3
+
+    for shown, _ in enumerate(compose(decoded(), Task(VideoShape(101, 32, 32), 101, given), FPS), start=1):
+        assert taken - shown <= FADE + 1
+    assert shown == 101

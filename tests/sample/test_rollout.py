@@ -1,0 +1,78 @@
+"""Windows of latents: they cover the timeline, hand latents on, and one window is the whole clip."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+import kinema
+from kinema.model.layout import Layout, Segment
+from kinema.sample import rollout
+from kinema.sample.condition import Condition
+from kinema.sample.order import Order
+from kinema.sample.pipeline import Pipeline
+from kinema.sample.rollout import CONTEXT_LEVEL, lead_back, window_clock_s, windows
+from kinema.shapes import TokenGrid
+
+
+@pytest.fixture(scope="module")
+def pipeline(weights_folder: Path) -> Pipeline:
+    return kinema.load(weights_folder)
+
+
+@given(st.integers(1, 300), st.integers(5, 12), st.integers(1, 4))
+@settings(deadline=None)
+def test_windows_cover_the_timeline_and_overlap(total: int, window: int, context: int) -> None:
+    plan = windows(total, window, context)
+    assert plan[0][0] == 0 and plan[-1][1] == total
+    assert all(stop - start == min(window, total) for start, stop in plan)
+    assert all(after[0] <= before[1] - context and after[1] > before[1] for before, after in itertools.pairwise(plan))
+
+
+def test_the_clock_of_a_window_begins_at_zero_and_keeps_the_distances() -> None:
+    whole = Layout([Segment(TokenGrid(20, 2, 2), 12.0)]).time_s_F
+    part = Layout([Segment(TokenGrid(9, 2, 2), 12.0, window_clock_s(7, 12.0), 7)]).time_s_F
+    assert part[0] == pytest.approx(0, abs=1e-6)
+    torch.testing.assert_close(part.diff(), whole[7:16].diff())
+
+
+def test_windows_see_what_was_generated_under_slight_noise_and_do_not_change_it(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[Condition, Tensor]] = []
+    denoise = rollout.denoise
+
+    def spy(model: object, words: object, request: object, condition: Condition, *rest: object) -> Tensor:
+        seen.append((condition, denoise(model, words, request, condition, *rest)))  # type: ignore[arg-type]
+        return seen[-1][1]
+
+    monkeypatch.setattr(rollout, "denoise", spy)
+    order = Order("a red ball", seconds=6, size=(32, 32), steps=2, rollout=True)
+    latents_CTHW = pipeline.sample(pipeline.request(order))[0]
+    plan = windows(latents_CTHW.shape[1], 9, 4)
+    assert len(seen) == len(plan) == 3 and not seen[0][0].known_T.any()
+    for (start, stop), (condition, new_BCTHW) in zip(plan, seen, strict=True):
+        known = condition.known_T
+        assert (condition.level_T[known] == CONTEXT_LEVEL).all()
+        torch.testing.assert_close(condition.data_BCTHW[0, :, known], latents_CTHW[:, start:stop][:, known])
+        torch.testing.assert_close(new_BCTHW[0], latents_CTHW[:, start:stop])
+
+
+def test_a_short_clip_is_the_same_both_ways(pipeline: Pipeline) -> None:
+    order = Order("a red ball", seconds=1, size=(32, 32), steps=2)
+    pixels = [pipeline.make(pipeline.request(dataclasses.replace(order, rollout=way))).pixels for way in (True, False)]
+    assert (pixels[0] == pixels[1]).all()
+
+
+def test_the_bridge_of_a_loop_lies_between_its_end_and_the_frames_after_its_first() -> None:
+    latents = torch.arange(7.0).view(1, 1, 7, 1, 1).expand(1, 16, 7, 4, 4)
+    condition = lead_back(latents, bridge=2, context=3)
+    assert condition.data_BCTHW[0, 0, :, 0, 0].tolist() == [4, 5, 6, 0, 0, 1, 2, 3]
+    assert condition.known_T.tolist() == [True] * 3 + [False] * 2 + [True] * 3
