@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from kinema.cli import main
@@ -112,7 +113,8 @@ def test_strange_prompts_still_generate(
         (["--out", "a.avi"], ".mp4"),
         (["--out", "a"], ".mp4"),
         (["--weights", "nowhere"], "nowhere"),
-        (["--image", "a.png"], "unrecognized arguments"),
+        (["--image", "a.png"], "no file a.png"),
+        (["--picture", "a.png"], "unrecognized arguments"),
     ],
 )
 def test_mistakes_are_told_before_anything_slow(
@@ -160,13 +162,14 @@ def test_damaged_weights_are_our_failure(weights_folder: Path, here: Path, capsy
 def test_a_full_disk_leaves_nothing(
     weights_folder: Path, here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def encode(part: Path, *_: object) -> None:
-        part.write_bytes(b"half")
+    def begin(writer: video_io.StreamWriter, *_: object) -> None:
+        writer._part.write_bytes(b"half")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(video_io, "_encode", encode)
+    monkeypatch.setattr(video_io.StreamWriter, "_begin", begin)
     assert generate(weights_folder, "--out", "a.mp4") == 1
-    assert "no space left" in one_line(capsys)
+    said = capsys.readouterr()
+    assert "a.mp4" not in said.out and len(said.err.splitlines()) == 1 and "no space left" in said.err
     assert os.listdir(here) == []
 
 
@@ -185,16 +188,15 @@ import os, signal, sys
 from kinema.cli import main
 from kinema.sample.pipeline import Pipeline
 
-make = Pipeline.make
+sample = Pipeline.sample
 
-def make_interrupted(self, request, on_step):
+def sample_interrupted(self, request, on_step=None):
     def step(done, steps):
-        on_step(done, steps)
-        if done == 2:
+        if done == 2 and on_step is not None:
             os.kill(os.getpid(), signal.SIGINT)
-    return make(self, request, step)
+    return sample(self, request, step)
 
-Pipeline.make = make_interrupted
+Pipeline.sample = sample_interrupted
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -202,7 +204,8 @@ sys.exit(main(sys.argv[1:]))
 def test_ctrl_c_is_one_line_and_leaves_nothing(weights_folder: Path, here: Path) -> None:
     arguments = ["generate", PROMPT, "--weights", str(weights_folder), "--steps", "50", "--out", "a.mp4"]
     done = subprocess.run([sys.executable, "-c", INTERRUPTED, *arguments], capture_output=True, text=True)
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "kinema: interrupted\n")
+    assert (done.returncode, done.stderr) == (130, "kinema: interrupted\n")
+    assert done.stdout.startswith("144 tokens, 50 steps: about ") and done.stdout.count("\n") == 1
     assert os.listdir(here) == []
 
 
@@ -225,12 +228,53 @@ def test_worlds(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["fall", "--seed", "-1", "--out", "a.mp4"], "seed -1"),
         (["fall", "--seed", "1", "--out", "a.doc"], ".mp4"),
         (["fall", "--seed", "1", "--size", "33x32", "--out", "a.mp4"], "32x32"),
-        (["fall", "--out", "a.mp4"], "--seed"),
+        (["fall"], "--out FILE.mp4 or --contact-sheet FILE.png"),
+        (["fall", "--contact-sheet", "a.jpg"], ".png"),
+        (["fall", "--state", "a.json", "--contact-sheet", "a.png"], "--out"),
+        (["fall", "--seed", str(2**64), "--out", "a.mp4"], "2**63 - 1"),
+        (["fall", "--seconds", "61", "--out", "a.mp4"], "60"),
+        (["fall", "--out", "none/a.mp4"], "there is no folder none"),
     ],
 )
 def test_wrong_worlds(here: Path, capsys: pytest.CaptureFixture[str], options: list[str], told: str) -> None:
     assert main(["worlds", "render", *options]) == 2
     assert told in one_line(capsys)
+
+
+def test_a_family_at_a_glance_and_depth(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    size = ["--size", "48x32", "--seconds", "0.4"]
+    assert main(["worlds", "render", "paint", *size, "--contact-sheet", "a.png"]) == 0
+    sheet = read_video(Path("a.png")).pixels_THW3[0]
+    assert sheet.shape[0] > 6 * 32 and sheet.std() > 5
+    assert main(["worlds", "render", "occlude", *size, "--out", "a.mp4", "--depth", "a.npz"]) == 0
+    depth = np.load("a.npz")
+    assert depth["depth_m"].shape == depth["ids"].shape == (5, 32, 48)
+    assert 4 < depth["depth_m"][depth["ids"] == 0].min() < 10
+
+
+def test_worlds_make(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["worlds", "make", "--clips", "3", "--families", "fall,paint", "--size", "32x32", "--seconds", "0.4"]
+    assert main([*command, "--workers", "1", "--out", "data"]) == 0
+    assert capsys.readouterr().out == "data: 3 clips of 5 frames of 32x32\n"
+    Path("data/worlds-000000.tar").write_bytes(b"torn")
+    assert main([*command, "--workers", "1", "--out", "data"]) == 0
+    assert "data/worlds-000000.tar was missing or damaged: made again" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--clips", "0"], "--clips 0"),
+        (["--clips", "3", "--families", "fall,thow"], "did you mean throw"),
+        (["--clips", "3", "--first-seed", str(2**63 - 2)], "2**63 - 1"),
+        (["--clips", "3", "--workers", "0"], "--workers 0"),
+        (["--clips", "3", "--size", "33x32"], "32x32"),
+    ],
+)
+def test_wrong_worlds_make(here: Path, capsys: pytest.CaptureFixture[str], options: list[str], told: str) -> None:
+    assert main(["worlds", "make", *options, "--out", "data"]) == 2
+    assert told in one_line(capsys)
+    assert os.listdir(here) == []
 
 
 def test_codec_reconstruct(weights_folder: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
