@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from kinema.data import BodyInfo, WorldState
 from kinema.worlds import camera
-from kinema.worlds.events import state_of
 from kinema.worlds.families import FAMILIES
 from kinema.worlds.make import HELD_OUT_SEED, VERSION
-from kinema.worlds.mjcf import GRAVITY_MPS2, scene_xml
+from kinema.worlds.physics.events import state_of
+from kinema.worlds.physics.mjcf import GRAVITY_MPS2, scene_xml
+from kinema.worlds.physics.simulate import Motion
 from kinema.worlds.scene import Body, CameraMove, Draw, Scene, body_info
-from kinema.worlds.simulate import Motion
 
 RIGID = ("fall", "throw", "collide", "ramp", "pendulum", "dominoes", "tower", "occlude")
 

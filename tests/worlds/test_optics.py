@@ -16,9 +16,9 @@ from kinema.worlds import camera
 from kinema.worlds.families import lens, mirror, orbit
 from kinema.worlds.look import look_of, poses
 from kinema.worlds.make import HELD_OUT_SEED, World, make_world
+from kinema.worlds.physics.simulate import Motion
 from kinema.worlds.render import tracer
 from kinema.worlds.scene import Body, Draw, Prop, Quat, Scene, Vec3, yaw
-from kinema.worlds.simulate import Motion
 
 OURS = ("lens", "mirror", "orbit", "blocks")
 DRAWS: dict[str, Callable[[Draw], Scene]] = {"lens": lens.draw, "mirror": mirror.draw, "orbit": orbit.draw}

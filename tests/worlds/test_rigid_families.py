@@ -15,10 +15,10 @@ from kinema.config import WorldsConfig
 from kinema.data import WorldState
 from kinema.errors import InputError
 from kinema.worlds import camera, palette
-from kinema.worlds.events import in_picture
 from kinema.worlds.make import HELD_OUT_SEED, make_clip
+from kinema.worlds.physics.events import in_picture
+from kinema.worlds.physics.simulate import Motion, simulate
 from kinema.worlds.scene import Scene
-from kinema.worlds.simulate import Motion, simulate
 from worlds.rigs import RIGID, deepest_m, scene_of, times_s, truth
 
 SEEDS = st.integers(0, 2**40 - 1) | st.integers(HELD_OUT_SEED, HELD_OUT_SEED + 2**40)

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from kinema.config import WorldsConfig
 from kinema.data import BodyInfo
-from kinema.worlds.cells import ball_planes, box_planes, corners_of, cylinder_planes, planes_of, voronoi
 from kinema.worlds.families import shatter
-from kinema.worlds.fracture import Fracture, pieces_of, visible_with_pieces
-from kinema.worlds.lattice import Lattice, rotation
 from kinema.worlds.make import make_clip
-from kinema.worlds.mjcf import GRAVITY_MPS2, scene_xml
+from kinema.worlds.physics.cells import ball_planes, box_planes, corners_of, cylinder_planes, planes_of, voronoi
+from kinema.worlds.physics.fracture import Fracture, pieces_of, visible_with_pieces
+from kinema.worlds.physics.lattice import Lattice, rotation
+from kinema.worlds.physics.mjcf import GRAVITY_MPS2, scene_xml
+from kinema.worlds.physics.simulate import Motion, simulate
 from kinema.worlds.scene import Body, Draw, Scene
-from kinema.worlds.simulate import Motion, simulate
 
 Array = NDArray[np.float64]
 SEEDS = range(10)

@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinema.data import PaintState, VoxelState, WaterState
-from kinema.worlds import palette, voxels
-from kinema.worlds.cells import planes_of
+from kinema.worlds import palette
 from kinema.worlds.palette import Rgb
+from kinema.worlds.physics import voxels
+from kinema.worlds.physics.cells import planes_of
+from kinema.worlds.physics.simulate import Motion
 from kinema.worlds.render import tracer
 from kinema.worlds.scene import Body, Prop, Scene, Vec3, Water
-from kinema.worlds.simulate import Motion
 
 Floats = NDArray[np.float64]
 

@@ -14,14 +14,14 @@ from kinema.data import Clip, Source
 from kinema.errors import InputError
 from kinema.shapes import VideoShape
 from kinema.worlds import camera
-from kinema.worlds.events import state_of
 from kinema.worlds.families import FAMILIES
 from kinema.worlds.look import look_of, poses
 from kinema.worlds.narration.narrate import narrate
-from kinema.worlds.playing import play
+from kinema.worlds.physics.events import state_of
+from kinema.worlds.physics.playing import play
+from kinema.worlds.physics.simulate import simulate
 from kinema.worlds.render import tracer
 from kinema.worlds.scene import Draw
-from kinema.worlds.simulate import simulate
 
 VERSION = 2
 HELD_OUT_SEED = 1 << 40

@@ -13,7 +13,7 @@ import numpy as np
 
 from kinema.data import BodyInfo, CameraInfo
 from kinema.worlds import palette
-from kinema.worlds.voxels import Game
+from kinema.worlds.physics.voxels import Game
 
 Vec3 = tuple[float, float, float]
 Quat = tuple[float, float, float, float]  # (w, x, y, z)

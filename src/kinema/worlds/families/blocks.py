@@ -6,9 +6,9 @@ import math
 from dataclasses import replace
 
 from kinema.data import BodyInfo, CameraInfo
-from kinema.worlds import voxels
+from kinema.worlds.physics import voxels
+from kinema.worlds.physics.voxels import COLUMNS, GROUND, ROCK, ROWS, TREE, WALL, WATER, Cell, Game, Level
 from kinema.worlds.scene import Body, CameraMove, Draw, Scene, Vec3, body_info, half_height
-from kinema.worlds.voxels import COLUMNS, GROUND, ROCK, ROWS, TREE, WALL, WATER, Cell, Game, Level
 
 ABOUT = "a digital world: a cube hops through a landscape of blocks, collects gems and scores"
 CUBE_M = 0.22

@@ -6,8 +6,8 @@ import math
 from dataclasses import replace
 
 from kinema.data import BodyInfo, CameraInfo
-from kinema.worlds.mjcf import GRAVITY_MPS2
 from kinema.worlds.palette import MATERIALS
+from kinema.worlds.physics.mjcf import GRAVITY_MPS2
 from kinema.worlds.scene import Body, CameraMove, Draw, Kick, Prop, Quat, Scene, Vec3, reach, resting, yaw
 
 ABOUT = (

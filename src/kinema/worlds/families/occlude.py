@@ -6,7 +6,7 @@ import math
 
 from kinema.data import BodyInfo, CameraInfo
 from kinema.worlds import palette
-from kinema.worlds.mjcf import GRAVITY_MPS2
+from kinema.worlds.physics.mjcf import GRAVITY_MPS2
 from kinema.worlds.scene import Body, CameraMove, Draw, Kick, Prop, Scene, Vec3, half_height, reach, resting
 
 ABOUT = "bodies pass behind walls and come out again, stop there or come back"

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from kinema.data import BodyInfo
 from kinema.worlds import palette
-from kinema.worlds.cells import ball_planes, box_planes, corners_of, cylinder_planes, voronoi
-from kinema.worlds.fracture import Hit, pieces_of, with_strength
-from kinema.worlds.mjcf import GRAVITY_MPS2
+from kinema.worlds.physics.cells import ball_planes, box_planes, corners_of, cylinder_planes, voronoi
+from kinema.worlds.physics.fracture import Hit, pieces_of, with_strength
+from kinema.worlds.physics.mjcf import GRAVITY_MPS2
 from kinema.worlds.scene import Body, Broken, Draw, Kick, Prop, Scene, Vec3, yaw
 
 ABOUT = "a pane, a ball or a vase of glass breaks under a hard hit and survives a soft one"

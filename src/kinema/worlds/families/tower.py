@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from kinema.data import BodyInfo
-from kinema.worlds.mjcf import GRAVITY_MPS2
+from kinema.worlds.physics.mjcf import GRAVITY_MPS2
 from kinema.worlds.scene import Body, Draw, Kick, Scene, body_info, half_height, reach, yaw
 
 ABOUT = "a stack of blocks stands, is hit by a ball, or topples because it is built off centre"

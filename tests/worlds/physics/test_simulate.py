@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from kinema.worlds import palette
-from kinema.worlds.mjcf import GRAVITY_MPS2
+from kinema.worlds.physics.mjcf import GRAVITY_MPS2
+from kinema.worlds.physics.simulate import simulate
 from kinema.worlds.scene import Body, Kick, Prop, Rod, Vec3, axis_angle, body_info, half_height, resting
-from kinema.worlds.simulate import simulate
 from worlds.rigs import ball, bench, deepest_m, energy_T, scene_of, times_s, truth
 
 FPS = 30.0

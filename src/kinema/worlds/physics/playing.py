@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinema.data import Event, VoxelState
-from kinema.worlds import voxels
+from kinema.worlds.physics import voxels
+from kinema.worlds.physics.simulate import Motion
+from kinema.worlds.physics.voxels import Cell, Game, Turn
 from kinema.worlds.scene import Scene, half_height
-from kinema.worlds.simulate import Motion
-from kinema.worlds.voxels import Cell, Game, Turn
 
 HOP_M = 0.16  # how high a hop goes
 GEM_RISE_M, GEM_RADPS = 0.06, 2.4  # gems hang above the ground and turn

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinema.data import Event, WorldState
-from kinema.worlds.fracture import visible_with_pieces
-from kinema.worlds.mjcf import GRAVITY_MPS2
+from kinema.worlds.physics.fracture import visible_with_pieces
+from kinema.worlds.physics.mjcf import GRAVITY_MPS2
+from kinema.worlds.physics.simulate import Motion
 from kinema.worlds.scene import HALF_WIDTH_M, Body, Prop, Scene
-from kinema.worlds.simulate import Motion
 
 RESTING_SPEED_MPS = 0.12
 MOVING_SPEED_MPS = 0.24  # a body that rests moves again from this speed on

@@ -13,11 +13,11 @@ import mujoco
 import numpy as np
 
 from kinema.data import Event, PaintState
+from kinema.worlds.physics.waves import Floats, serial
 from kinema.worlds.scene import HALF_DEPTH_M, HALF_WIDTH_M, Scene
-from kinema.worlds.waves import Floats, serial
 
 if TYPE_CHECKING:
-    from kinema.worlds.simulate import Motion
+    from kinema.worlds.physics.simulate import Motion
 
 CELL_M = 0.02
 TOUCHING_M = 0.004  # closer to the floor than this is on it

@@ -14,10 +14,10 @@ from kinema.data import BodyInfo, Event
 from kinema.worlds import palette
 from kinema.worlds.families import float as floating
 from kinema.worlds.families import ripple
+from kinema.worlds.physics.simulate import Motion, simulate
+from kinema.worlds.physics.water import points_in
+from kinema.worlds.physics.waves import DENSITY, GRAVITY_MPS2, Basin, Surface, basin, exchange, turn
 from kinema.worlds.scene import UPRIGHT, Body, Draw, Quat, Scene, Vec3, Water, axis_angle, body_info
-from kinema.worlds.simulate import Motion, simulate
-from kinema.worlds.water import points_in
-from kinema.worlds.waves import DENSITY, GRAVITY_MPS2, Basin, Surface, basin, exchange, turn
 
 STILL = {"damping_per_s": 0.0, "viscosity": 0.0}
 LEVEL_M, HALF_X_M, HALF_Y_M = 1.0, 1.6, 1.2

@@ -11,7 +11,7 @@ import numpy as np
 from kinema.worlds.scene import Scene
 
 if TYPE_CHECKING:
-    from kinema.worlds.simulate import Motion
+    from kinema.worlds.physics.simulate import Motion
 
 _PARKED_M = 60.0  # above everything; nobody sees or touches what waits there
 _APART_M = 3.0

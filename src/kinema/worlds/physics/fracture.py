@@ -23,16 +23,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinema.data import BodyInfo, Event
-from kinema.worlds.cells import Cell, planes_of
-from kinema.worlds.lattice import Lattice, rotation
-from kinema.worlds.mjcf import CONTACT_FREQUENCY_RADPS
-from kinema.worlds.parts import Parts, times
+from kinema.worlds.physics.cells import Cell, planes_of
+from kinema.worlds.physics.lattice import Lattice, rotation
+from kinema.worlds.physics.mjcf import CONTACT_FREQUENCY_RADPS
+from kinema.worlds.physics.parts import Parts, times
 from kinema.worlds.scene import Body, Scene, Vec3, Weld
 
 if TYPE_CHECKING:  # MuJoCo is heavy, and simulate imports this module
     import mujoco
 
-    from kinema.worlds.simulate import Motion
+    from kinema.worlds.physics.simulate import Motion
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]

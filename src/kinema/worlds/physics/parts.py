@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kinema.worlds.lattice import Lattice, cross_matrix, rotation
+from kinema.worlds.physics.lattice import Lattice, cross_matrix, rotation
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]

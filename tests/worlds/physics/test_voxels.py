@@ -7,13 +7,13 @@ import pytest
 
 from kinema.config import WorldsConfig
 from kinema.data import CameraInfo, WorldState
-from kinema.worlds import voxels
 from kinema.worlds.families import blocks
 from kinema.worlds.make import make_world
-from kinema.worlds.playing import play
+from kinema.worlds.physics import voxels
+from kinema.worlds.physics.playing import play
+from kinema.worlds.physics.voxels import COLUMNS, ROWS, Cell, Game, Level
 from kinema.worlds.render import tracer
 from kinema.worlds.scene import Draw, Scene
-from kinema.worlds.voxels import COLUMNS, ROWS, Cell, Game, Level
 
 SEEDS = range(8)
 FONT: dict[tuple[int, ...], int] = {  # rows from above, as numbers of three bits

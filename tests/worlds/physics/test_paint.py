@@ -12,10 +12,10 @@ from kinema.data import PaintState
 from kinema.worlds import camera
 from kinema.worlds.families import paint as painting
 from kinema.worlds.look import look_of, poses
-from kinema.worlds.paint import CELL_M, MOVED_M
+from kinema.worlds.physics.paint import CELL_M, MOVED_M
+from kinema.worlds.physics.simulate import Motion, simulate
 from kinema.worlds.render import tracer
 from kinema.worlds.scene import Body, Draw, Paint, Scene, Vec3, body_info
-from kinema.worlds.simulate import Motion, simulate
 
 RADIUS_M = 0.34
 WIDTH_M = 0.3

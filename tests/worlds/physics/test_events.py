@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from kinema.config import WorldsConfig
-from kinema.worlds.events import HIDDEN_SHARE, RESTING_SPEED_MPS, TOPPLED_RAD
 from kinema.worlds.make import make_world
+from kinema.worlds.physics.events import HIDDEN_SHARE, RESTING_SPEED_MPS, TOPPLED_RAD
+from kinema.worlds.physics.simulate import simulate
 from kinema.worlds.scene import Body, CameraMove, Kick, axis_angle, body_info, half_height
-from kinema.worlds.simulate import simulate
 from worlds.rigs import RIGID, ball, bench, scene_of, times_s, truth
 
 FPS = 30.0

@@ -20,12 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinema.data import BodyInfo, Event, WaterState
-from kinema.worlds.releases import Releases
+from kinema.worlds.physics.releases import Releases
+from kinema.worlds.physics.waves import DENSITY, GRAVITY_MPS2, Floats, Surface, Turn, basin, exchange, serial, turn
 from kinema.worlds.scene import Scene
-from kinema.worlds.waves import DENSITY, GRAVITY_MPS2, Floats, Surface, Turn, basin, exchange, serial, turn
 
 if TYPE_CHECKING:
-    from kinema.worlds.simulate import Motion
+    from kinema.worlds.physics.simulate import Motion
 
 GRID = (64, 48)  # points of the surface along x and y
 STEPS_PER_EXCHANGE = 5  # the waves move on every fifth step of the bodies: 10 ms

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinema.data import Event, PaintState, VoxelState, WaterState
-from kinema.worlds.fracture import Fracture
-from kinema.worlds.mjcf import GRAVITY_MPS2, scene_xml
-from kinema.worlds.paint import PaintEffect
-from kinema.worlds.releases import Releases
+from kinema.worlds.physics.fracture import Fracture
+from kinema.worlds.physics.mjcf import GRAVITY_MPS2, scene_xml
+from kinema.worlds.physics.paint import PaintEffect
+from kinema.worlds.physics.releases import Releases
+from kinema.worlds.physics.water import WaterEffect
 from kinema.worlds.scene import Kick, Scene
-from kinema.worlds.water import WaterEffect
 
 STEP_S = 0.002
 APART_S = 0.06  # two touches closer than this are one contact
