@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 def run(options: argparse.Namespace) -> None:
     """Judges true clips, their codec reconstructions and generated clips; writes ``report.json`` and contact sheets.
 
+    Repeating the command after an interruption goes on where it stopped.
+
     Raises:
         InputError: no such weights, or a folder that cannot be written.
         KinemaError: damaged weights, or a full disk.
@@ -44,15 +46,25 @@ def run(options: argparse.Namespace) -> None:
             on_clip=lambda done, total: progress.update(task, completed=done, total=total),
         )
     if options.update_card:
-        _update_card(folder, scores["generated"])
+        _update_card(folder, scores["all"]["generated"])
+    _print_scores(scores)
+    print(f"report and contact sheets: {options.out}")
+
+
+def _print_scores(scores: dict[str, dict[str, AdherenceScores]]) -> None:
+    """All clips with their ceilings and intervals; then each family's generated clips."""
+    names = [field.name for field in fields(scores["all"]["generated"])]
     print(f"{'':16}{'true clips':>14}{'codec':>14}{'generated':>14}   95% interval")
-    for name in (field.name for field in fields(adherence.AdherenceScores)):
-        true, codec, generated = (getattr(scores[column], name) for column in ("true", "codec", "generated"))
+    for name in names:
+        true, codec, generated = (getattr(scores["all"][column], name) for column in ("true", "codec", "generated"))
         print(
             f"{name:16}{true.value:>14.1%}{codec.value:>14.1%}{generated.value:>14.1%}   "
             f"{generated.low:.1%} to {generated.high:.1%} of {generated.n}"
         )
-    print(f"report and contact sheets: {options.out}")
+    print(f"\n{'generated':16}" + "".join(f"{name:>16}" for name in names))
+    for family in [family for family in scores if family != "all"]:
+        rates = [getattr(scores[family]["generated"], name) for name in names]
+        print(f"{family:16}" + "".join(f"{rate.value:>16.1%}" if rate.n else f"{'':>16}" for rate in rates))
 
 
 def _update_card(folder: WeightsFolder, scores: AdherenceScores) -> None:

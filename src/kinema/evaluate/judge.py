@@ -1,9 +1,11 @@
 """What a clip shows, read off its pixels alone: which colours, how many bodies, where they go.
 
-Bodies of the worlds have one of eight saturated colours before neutral scenery, and two bodies of a clip never share
-a colour. So a pixel is judged by its chromaticity (linear light divided by its sum), which shading leaves alone;
-gloss and blurred edges mix it with white, which moves it along a straight line. A colour class is therefore a line
-from the pure colour towards white, and the scenery is one line from bluish sky over white to brown.
+Ten of the twelve colours are saturated and scenery is nearly neutral, so a pixel is judged by its chromaticity (linear
+light divided by its sum), which shading leaves alone; gloss and blurred edges mix it with white, which moves it along
+a straight line. A colour class is therefore a line from the pure colour towards white, and another one from the colour
+in the warm light of dusk; the scenery is one line from bluish sky over white to a brown wall at dusk. Brown and orange
+have one hue: how bright and how pure most of a piece is tells them apart. White and black bodies look like scenery,
+and what is seen through glass or water takes its tint: such bodies are not judged.
 
 Array suffixes: T frames, H height, W width, C colour classes, N points, 2 chromaticity or (row, column).
 """
@@ -15,23 +17,30 @@ from functools import cache
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from kinema.data import BodyInfo
 from kinema.worlds import palette
 
-COLORS = tuple(palette.COLORS)
+COLORS = tuple(color for color in palette.COLORS if color not in palette.NEUTRAL_COLORS)
+"""The colours that are judged."""
+FAMILIES = ("fall", "throw", "collide", "ramp", "pendulum", "tower", "occlude", "orbit")
+"""The families that are judged: those on whose true clips the judge is reliable; docs/evaluate.md has the numbers."""
 
 MIN_AREA = 0.004  # share of the frame below which a piece is not a body: 16 pixels of 64×64
 MIN_PIECE = 0.35  # a second piece of a colour counts as a body from this share of the largest on
 PRESENT_FRAMES = 4  # a colour is there when it is seen in so many frames
-COUNT_FRAMES = 6  # bodies are counted in so many first frames
 
 _SCENERY = 0.05  # scenery, blurred and tinted by what is around it, keeps to this distance from its line
 _PURE = 0.4  # a body shows its colour at this share of its full saturation …
 _PURE_SHARE = 0.25  # … on this share of its pixels; paler pieces are reflections on a body of another colour
+_INNER_SHARE = 0.12  # a body has this share of pixels with its colour on all four sides; blurred rims have fewer
 _PALEST = 0.15  # gloss and blur mix a body's colour with white until this distance from white is left
 _DARKEST = 0.01  # below this linear light chromaticity is noise
-_SKY = (0.50, 0.62, 0.74)  # the bluest scenery; the brownest is brown
+_SKY = (0.50, 0.62, 0.74)  # the bluest scenery …
+_WALL = (0.30, 0.18, 0.10)  # … and the brownest: a brown wall at dusk
+_DUSK = (1.0, 0.82, 0.67)  # sun and sky together
+_ORANGE = 3.9  # from here on ln(red + green + blue) + 10 · (distance from white) is orange, below it is brown
 _TABLE_BITS = 6  # of each channel
 
 
@@ -55,6 +64,11 @@ class Track:
         return self.area_T > 0
 
 
+def is_judged(body: BodyInfo) -> bool:
+    """Whether a body has a colour of its own to be found by."""
+    return body.color in COLORS and palette.MATERIALS[body.material].index == 0
+
+
 def segment(pixels_THW3: NDArray[np.uint8]) -> list[Track]:
     """Finds the coloured bodies of a clip.
 
@@ -66,6 +80,7 @@ def segment(pixels_THW3: NDArray[np.uint8]) -> list[Track]:
         in the order of ``COLORS``.
     """
     label_THW, pure_THW = classify(pixels_THW3)
+    _settle(label_THW)
     frames, height, width = label_THW.shape
     smallest = max(2, round(MIN_AREA * height * width))
     tracks = []
@@ -79,17 +94,20 @@ def segment(pixels_THW3: NDArray[np.uint8]) -> list[Track]:
 
 
 def count_bodies(tracks: list[Track]) -> int:
-    """The number of bodies: the median over the first frames, in which no family has hidden any yet."""
-    if not tracks:
-        return 0
-    pieces_T = np.sum([track.pieces_T for track in tracks], axis=0)
-    return int(np.ceil(np.median(pieces_T[:COUNT_FRAMES]) - 0.5))
+    """The number of bodies: for each colour the median number of pieces over the frames in which it is seen."""
+    return sum(int(np.ceil(np.median(track.pieces_T[track.seen_T]) - 0.5)) for track in tracks)
 
 
 def falls(track: Track, least: float = 0.04) -> bool:
     """Whether the body's lowest place lies below where it was first seen, by at least a share of the frame's height."""
     rows = track.centre_T2[track.seen_T, 0]
     return bool(len(rows) > 1 and rows[1:].max() - rows[0] >= least)
+
+
+def moves(track: Track, least: float = 0.05) -> bool:
+    """Whether the body's centre ranges over a share of the frame's height or width in nine tenths of its frames."""
+    low_2, high_2 = np.quantile(track.centre_T2[track.seen_T], [0.05, 0.95], axis=0)
+    return bool((high_2 - low_2).max() >= least)
 
 
 def classify(pixels_THW3: NDArray[np.uint8]) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
@@ -107,24 +125,41 @@ def _color_table() -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
     linear = np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)  # sRGB → linear light
     linear_N3 = np.stack(np.meshgrid(linear, linear, linear, indexing="ij"), axis=-1).reshape(-1, 3)
     point_N2 = _chromaticity(linear_N3)
-    best_N = np.minimum(*(_distance(point_N2, np.zeros(2), _chroma(end)) for end in (_SKY, palette.SCENERY["brown"])))
+    best_N = np.minimum(*(_distance(point_N2, np.zeros(2), _chroma(end)) for end in (_SKY, _WALL)))
     neutral_N = (best_N < _SCENERY**2) | (linear_N3.sum(axis=-1) < _DARKEST)
     label_N = np.full(len(point_N2), -1, dtype=np.int8)
     pure_N = np.zeros(len(point_N2), dtype=bool)
-    for index, rgb in enumerate(palette.COLORS.values()):
-        full = _chroma(rgb)
-        saturation = np.linalg.norm(full)
-        distance_N = _distance(point_N2, full, _PALEST * full / saturation)
-        nearer_N = (distance_N < best_N) & ~neutral_N
-        label_N[nearer_N] = index
-        pure_N[nearer_N] = (point_N2 @ full >= _PURE * saturation**2)[nearer_N]
-        best_N = np.minimum(best_N, distance_N)
+    for index, color in enumerate(COLORS):
+        if color == "brown":
+            continue
+        for light in ((1.0, 1.0, 1.0), _DUSK):
+            full = _chroma(np.multiply(palette.COLORS[color], light))
+            saturation = np.linalg.norm(full)
+            distance_N = _distance(point_N2, full, _PALEST * full / saturation)
+            nearer_N = (distance_N < best_N) & ~neutral_N
+            label_N[nearer_N] = index
+            pure_N[nearer_N] = (point_N2 @ full >= _PURE * saturation**2)[nearer_N]
+            best_N = np.minimum(best_N, distance_N)
+    brightness_N = np.log(np.maximum(linear_N3.sum(axis=-1), 1e-6))
+    dark_N = brightness_N + 10 * np.linalg.norm(point_N2, axis=-1) < _ORANGE
+    label_N[(label_N == COLORS.index("orange")) & dark_N] = COLORS.index("brown")
     sides = (len(linear),) * 3
     return label_N.reshape(sides), pure_N.reshape(sides)
 
 
+def _settle(label_THW: NDArray[np.int8]) -> None:
+    """Makes a piece of brown and orange pixels all brown or all orange, in place, as most of its inner pixels are."""
+    brown, orange = COLORS.index("brown"), COLORS.index("orange")
+    for label_HW in label_THW:
+        warm_HW = (label_HW == brown) | (label_HW == orange)
+        if warm_HW.any():
+            piece_HW, inner_HW = label_pieces(warm_HW), _inner(warm_HW)
+            vote_N = np.bincount(piece_HW[inner_HW], 2 * (label_HW[inner_HW] == orange) - 1, piece_HW.max() + 1)
+            label_HW[warm_HW] = np.where(vote_N > 0, orange, brown)[piece_HW[warm_HW]]
+
+
 def _follow(color: str, mask_THW: NDArray[np.bool_], pure_THW: NDArray[np.bool_], smallest: int) -> Track:
-    """Keeps the largest piece of every frame, and counts the others that are large and pure enough."""
+    """Keeps the largest piece of every frame, and counts the others that are large, pure and solid enough."""
     frames, height, width = mask_THW.shape
     kept_THW = np.zeros_like(mask_THW)
     area_T, pieces_T = np.zeros(frames), np.zeros(frames, dtype=np.int64)
@@ -132,8 +167,10 @@ def _follow(color: str, mask_THW: NDArray[np.bool_], pure_THW: NDArray[np.bool_]
     for frame, mask_HW in enumerate(mask_THW):
         label_HW = label_pieces(mask_HW)
         sizes = np.bincount(label_HW.reshape(-1))[1:]
-        pure = np.bincount(label_HW[pure_THW[frame]], minlength=len(sizes) + 1)[1:]
-        sizes[pure < _PURE_SHARE * sizes] = 0
+        pure, inner = (
+            np.bincount(label_HW[m], minlength=len(sizes) + 1)[1:] for m in (pure_THW[frame], _inner(mask_HW))
+        )
+        sizes[(pure < _PURE_SHARE * sizes) | (inner < _INNER_SHARE * sizes)] = 0
         if not len(sizes) or sizes.max() < smallest:
             continue
         piece_HW = label_HW == 1 + sizes.argmax()
@@ -142,6 +179,15 @@ def _follow(color: str, mask_THW: NDArray[np.bool_], pure_THW: NDArray[np.bool_]
         pieces_T[frame] = np.count_nonzero(sizes >= max(smallest, MIN_PIECE * sizes.max()))
         centre_T2[frame] = (np.argwhere(piece_HW).mean(axis=0) + 0.5) / (height, width)
     return Track(color, kept_THW, area_T, centre_T2, pieces_T)
+
+
+def _inner(mask_HW: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The pixels of a mask whose four neighbours are in it too; beyond the picture's edge all are."""
+    around_HW = np.pad(mask_HW, 1, mode="edge")
+    inner_HW: NDArray[np.bool_] = (
+        mask_HW & around_HW[:-2, 1:-1] & around_HW[2:, 1:-1] & around_HW[1:-1, :-2] & around_HW[1:-1, 2:]
+    )
+    return inner_HW
 
 
 @njit(cache=True)
@@ -178,7 +224,7 @@ def _chromaticity(linear_N3: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([(red - green) / np.sqrt(2), (red + green - 2 * blue) / np.sqrt(6)], axis=-1)
 
 
-def _chroma(rgb: palette.Rgb) -> NDArray[np.float64]:
+def _chroma(rgb: ArrayLike) -> NDArray[np.float64]:
     chroma_2: NDArray[np.float64] = _chromaticity(np.array([rgb]))[0]
     return chroma_2
 

@@ -1,9 +1,10 @@
-"""Sphere, cube or cylinder: a small classifier of silhouettes and shading.
+"""Sphere, cube, cylinder, cone, capsule or slab: a small classifier of silhouettes and shading.
 
-A body in a frame becomes about fifty numbers (how its outline and its light are distributed), a multinomial logistic
-regression turns them into three log-probabilities, and their mean over the frames in which the body is seen whole
-decides. The regression is fitted on clips of the worlds, whose shapes are known, and its coefficients are stored
-beside this file; ``python -m kinema.evaluate.silhouette`` makes them again.
+A body in a frame becomes 42 numbers (how its outline and its light are distributed), a multinomial logistic regression
+turns them into six log-probabilities, and their mean over the frames in which the body is seen whole decides. The
+regression is fitted on clips of the worlds, whose shapes are known, and its coefficients are stored beside this file;
+``python -m kinema.evaluate.silhouette`` makes them again. Bodies of glass are left out: no prompt that is judged names
+one.
 
 Array suffixes: T frames, H height, W width, N samples, P points of a silhouette, K features, S shapes.
 """
@@ -23,9 +24,8 @@ from numpy.typing import NDArray
 
 from kinema.config import WorldsConfig
 from kinema.data import Clip
-from kinema.evaluate.judge import Track, segment
+from kinema.evaluate.judge import FAMILIES, Track, is_judged, segment
 from kinema.worlds import palette
-from kinema.worlds.families import FAMILIES
 from kinema.worlds.make import make_clip
 
 SHAPES = palette.SHAPES
@@ -67,7 +67,7 @@ class Classifier:
 
 
 def shape_of(track: Track, tracks: list[Track], pixels_THW3: NDArray[np.uint8]) -> str:
-    """The shape of one body of a clip: sphere, cube or cylinder.
+    """The shape of one body of a clip, one of ``SHAPES``.
 
     Args:
         track: the body.
@@ -147,7 +147,7 @@ def fit(features_NK: Floats, shape_N: NDArray[np.int64], penalty: float = 1e-3, 
 
 
 def labelled_features(clips: Iterable[Clip], step: int = 3) -> tuple[Floats, NDArray[np.int64]]:
-    """Features and true shapes of all bodies of world clips that the segmentation finds.
+    """Features and true shapes of all bodies of world clips that are judged and that the segmentation finds.
 
     Clips are softened zero to three times in turns, so that the regression knows what a codec's blur makes of a body
     and is less sure of blurred frames: in the mean over frames the sharp ones then weigh more.
@@ -159,7 +159,7 @@ def labelled_features(clips: Iterable[Clip], step: int = 3) -> tuple[Floats, NDA
     features, shapes = [], []
     for index, clip in enumerate(clips):
         assert clip.state is not None, "only clips of the worlds know their shapes"
-        known = {body.color: SHAPES.index(body.shape) for body in clip.state.bodies}
+        known = {body.color: SHAPES.index(body.shape) for body in clip.state.bodies if is_judged(body)}
         pixels_THW3 = clip.pixels_THW3[::step]
         for _ in range(index % 4):
             pixels_THW3 = soften(pixels_THW3)
@@ -211,11 +211,10 @@ def _stored() -> Classifier:
 def main() -> None:
     """Fits the regression again and stores it."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--clips", type=int, default=1200, help="world clips, all families in turns, seeds from 0 on")
+    parser.add_argument("--clips", type=int, default=800, help="world clips, judged families in turns, seeds from 0 on")
     parser.add_argument("--out", type=Path, default=COEFFICIENTS)
     options = parser.parse_args()
-    families = list(FAMILIES)
-    clips = (make_clip(families[seed % len(families)], seed, WorldsConfig()) for seed in range(options.clips))
+    clips = (make_clip(FAMILIES[seed % len(FAMILIES)], seed, WorldsConfig()) for seed in range(options.clips))
     features_NK, shape_N = labelled_features(clips)
     classifier = fit(features_NK, shape_N)
     classifier.save(options.out)
