@@ -85,20 +85,69 @@ def _weights(parser: Parser) -> None:
 def _generate(verbs: Verbs[Parser]) -> None:
     parser = _verb(verbs, "generate", "make a video from a prompt; what is left out is native to the weights")
     native = "default: native to the weights, see `kinema info`"
-    parser.add_argument("prompt", metavar="PROMPT", help="what the video shows")
-    parser.add_argument("--seconds", type=float, help=f"duration, 0 to 60 ({native})")
+    parser.add_argument("prompt", metavar="PROMPT", nargs="?", default="", help="what the video shows")
+    parser.add_argument("--seconds", type=float, help=f"duration, 0 to 60; of the new part of a clip ({native})")
     parser.add_argument("--size", metavar="WxH", help=f"pixels, multiples of 16 ({native})")
     parser.add_argument("--fps", type=float, help=f"frames per second, 6 to 30 ({native})")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same machine, same bytes (0)")
-    parser.add_argument("--steps", type=int, help=f"solver steps ({native})")
-    parser.add_argument("--guidance", type=float, metavar="G", help=f"pull towards the text, 1 is none ({native})")
-    parser.add_argument("--negative", default="", metavar="TEXT", help="what to stay away from")
-    parser.add_argument("--solver", help=f"euler, heun or dpmpp ({native})")
-    parser.add_argument("--count", type=int, default=1, metavar="N", help="videos, with seeds SEED, SEED + 1 … (1)")
+    parser.add_argument("--count", type=int, default=1, metavar="N", help="variations, seeds SEED, SEED + 1 … (1)")
     _weights(parser)
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help=".mp4, .webm, .gif, .webp or .png (default: from the prompt, .mp4)"
     )
+    _given(parser.add_argument_group("what is given", "at most one of these, but both images"))
+    _sampling(parser.add_argument_group("sampling"), native)
+    words = parser.add_argument_group("help with the prompt")
+    words.add_argument("--expand", action="store_true", help="write the prompt out into the form of training")
+    words.add_argument("--expand-url", metavar="URL", help="let the chat model there do it (OpenAI-compatible)")
+    words.add_argument("--expand-model", metavar="NAME", default="default", help="its name there (default)")
+
+
+def _given(parser: argparse._ArgumentGroup) -> None:
+    """Options that name pictures and clips."""
+    parser.add_argument("--image", type=Path, metavar="FILE", help="the first frame")
+    parser.add_argument("--last-image", type=Path, metavar="FILE", help="the last frame")
+    parser.add_argument("--extend", type=Path, metavar="FILE", help="a clip to go on with")
+    parser.add_argument("--backward", action="store_true", help="with --extend: begin before its start")
+    parser.add_argument("--connect", type=Path, nargs=2, metavar=("A", "B"), help="two clips to join with new frames")
+    parser.add_argument("--fill", type=Path, metavar="FILE", help="a clip of which a part is made anew")
+    parser.add_argument("--span", type=float, nargs=2, metavar=("FROM", "UNTIL"), help="with --fill: seconds")
+    parser.add_argument("--loop", action="store_true", help="let the end lead back to the start")
+    parser.add_argument("--remix", type=Path, metavar="FILE", help="a clip to change")
+    parser.add_argument("--strength", type=float, metavar="S", help="with --remix: 0, as it is, to 1, all new (0.7)")
+    parser.add_argument("--mask", type=Path, metavar="FILE.png", help="with --remix: white where it may change")
+    parser.add_argument("--storyboard", type=Path, metavar="FILE.toml", help="what happens when")
+    parser.add_argument("--again", type=Path, metavar="FILE", help="make this generated file once more, byte for byte")
+
+
+def _sampling(parser: argparse._ArgumentGroup, native: str) -> None:
+    """Options of the solver and of guidance."""
+    parser.add_argument("--steps", type=int, help=f"solver steps ({native})")
+    parser.add_argument("--solver", help=f"euler, heun, dpmpp or unipc ({native})")
+    parser.add_argument("--guidance", type=float, metavar="G", help=f"pull towards the text, 1 is none ({native})")
+    parser.add_argument("--negative", default="", metavar="TEXT", help="what to stay away from")
+    parser.add_argument(
+        "--guidance-interval",
+        dest="interval",
+        type=float,
+        nargs=2,
+        default=(0.0, 1.0),
+        metavar=("LOW", "HIGH"),
+        help="noise levels with guidance (0 1)",
+    )
+    parser.add_argument(
+        "--guidance-rescale",
+        dest="rescale",
+        type=float,
+        default=0.0,
+        metavar="R",
+        help="share of the added contrast to take back (0)",
+    )
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument(
+        "--rollout", action="store_true", default=None, help="sample window after window (default: long videos)"
+    )
+    length.add_argument("--whole", dest="rollout", action="store_false", help="sample all frames at once")
 
 
 def _worlds(verbs: Verbs[Parser]) -> None:
@@ -152,6 +201,10 @@ def _train(verbs: Verbs[Parser]) -> None:
     parser.add_argument("--preset", default="nano", metavar="NAME", help="nano, small, base or large (nano)")
     parser.add_argument("--out", type=Path, required=True, metavar="RUN_DIR", help="folder of the run")
     parser.add_argument("--codec", type=Path, metavar="DIR", help="run folder of a trained codec (for model)")
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="train on the videos in this folder as well (for codec)"
+    )
+    parser.add_argument("--init", metavar="DIR", help="start from these weights, a built-in name or a folder")
     parser.add_argument(
         "--set",
         action="append",

@@ -17,16 +17,6 @@ from kinema.shapes import VideoShape
 CONFIG = CodecConfig(width=12, latent_width=24, depth=1)
 
 
-@pytest.fixture(scope="module")
-def codec() -> ae.VideoAutoencoder:
-    torch.manual_seed(0)
-    codec = ae.VideoAutoencoder(CONFIG).eval()
-    for name, parameter in codec.named_parameters():
-        if name.endswith("conv2.weight"):  # residual branches begin at zero, where a leak would not show
-            torch.nn.init.normal_(parameter, std=0.1)
-    return codec.requires_grad_(False)
-
-
 def video(frames: int, height: int = 32, width: int = 32, seed: int = 1) -> torch.Tensor:
     return torch.rand(2, 3, frames, height, width, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 

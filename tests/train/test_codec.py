@@ -9,22 +9,39 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
+from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from kinema.clips import footage
+from kinema.clips.video_io import write_video
 from kinema.codec.autoencoder import VideoAutoencoder, load_codec, to_BTHWC
+from kinema.codec.pixels import from_uint8
 from kinema.config import CodecConfig, Config, TrainConfig, WorldsConfig
 from kinema.errors import InputError
 from kinema.train import codec as training
+from kinema.train import codec_data
+from kinema.train.codec_data import HeldOut, Pool, draw_crops
+from kinema.train.critic import Critic, adversarial_losses
 from kinema.train.latents import cache_latents, load_latents, make_latents
+from kinema.train.metrics import read_metrics
 from kinema.worlds.make import make_clip
 
 TINY = CodecConfig(width=12, latent_width=24, depth=1)
-WORLDS = WorldsConfig(height=32, width=32, frames=9, samples_per_pixel=1, clips=6)
+WORLDS = WorldsConfig(families=("fall", "ramp"), height=32, width=32, frames=9, samples_per_pixel=1, clips=6)
 CONFIG = Config(
     worlds=WORLDS,
     codec=TINY,
     train_codec=TrainConfig(steps=3, batch=2, warmup_steps=1, checkpoint_every=3, adamw_lr=2e-3),
 )
+
+
+@pytest.fixture(autouse=True)
+def few_clips(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codec_data, "HELD_OUT_CLIPS", 4)
+    monkeypatch.setattr(codec_data, "OTHER_HELD_OUT_CLIPS", 2)
+    monkeypatch.setattr(footage, "CROPS_PER_FILE", 8)
 
 
 def moving_discs(clips: int, frames: int = 17, side: int = 32) -> NDArray[np.uint8]:
@@ -41,24 +58,36 @@ def moving_discs(clips: int, frames: int = 17, side: int = 32) -> NDArray[np.uin
     return pool
 
 
-def test_crops_are_consecutive_frames_of_one_cost() -> None:
-    pool = np.zeros((3, 33, 32, 32, 3), np.uint8)
-    pool += np.arange(33, dtype=np.uint8)[None, :, None, None, None]
+def test_crops_are_consecutive_frames_of_one_place_and_of_about_one_cost() -> None:
+    clips = np.zeros((3, 33, 64, 48, 3), np.uint8)
+    clips[..., 0] += 7 * np.arange(33, dtype=np.uint8)[None, :, None, None]
+    clips[..., 1] += 3 * np.arange(64, dtype=np.uint8)[None, None, :, None]
+    clips[..., 2] += 5 * np.arange(48, dtype=np.uint8)[None, None, None, :]
     generator = torch.Generator().manual_seed(0)
-    lengths, starts = set(), set()
+    lengths, starts, corners = set(), set(), set()
     for _ in range(60):
-        x = training.draw_crops(pool, 8, generator)
-        values = ((x[:, 0, :, 0, 0] + 1) * 127.5).round()
-        assert torch.all(values.diff(dim=1) == 1)
-        assert 60 <= x.shape[0] * x.shape[2] <= 72
+        x = draw_crops([Pool(clips, 1.0)], (32, 32), 8, generator)
+        values = ((x + 1) * 127.5).round()
+        assert torch.all(values[:, 0].diff(dim=1) == 7)
+        assert torch.all(values[:, 1].diff(dim=2) == 3) and torch.all(values[:, 2].diff(dim=3) == 5)
+        assert x.shape[3:] == (32, 32) and 60 <= x.shape[0] * x.shape[2] <= 72
         lengths.add(x.shape[2])
-        starts |= set(values[:, 0].tolist())
-    assert lengths == {9, 17}
-    assert min(starts) == 0 and max(starts) == 24
+        starts |= set((values[:, 0, 0, 0, 0] / 7).tolist())
+        corners |= set((values[:, 1, 0, 0, 0] / 3).tolist())
+    assert lengths == {1, 9, 17, 33}
+    assert min(starts) == 0 and max(starts) == 32
+    assert min(corners) == 0 and max(corners) == 32
+
+
+def test_pools_share_the_crops() -> None:
+    pools = [Pool(np.full((2, 9, 32, 32, 3), value, np.uint8), share) for value, share in ((0, 0.25), (255, 0.75))]
+    generator = torch.Generator().manual_seed(0)
+    values = torch.cat([draw_crops(pools, (32, 32), 8, generator)[:, 0, 0, 0, 0] for _ in range(40)])
+    assert float((values > 0).float().mean()) == pytest.approx(0.75, abs=0.05)
 
 
 def test_the_loss_is_zero_only_for_the_truth_and_sees_color_and_motion() -> None:
-    truth = training.to_pixels(moving_discs(2))
+    truth = from_uint8(moving_discs(2))
     assert float(training.reconstruction_loss(truth, truth).total) == 0
     weight = training.pixel_weight(to_BTHWC(truth))
     assert float(weight.mean()) == pytest.approx(1.0, abs=1e-4)
@@ -68,7 +97,7 @@ def test_the_loss_is_zero_only_for_the_truth_and_sees_color_and_motion() -> None
 
 
 def test_image_crops_have_no_motion_to_weigh() -> None:
-    image = training.to_pixels(moving_discs(1)[:, :1])
+    image = from_uint8(moving_discs(1)[:, :1])
     assert float(training.reconstruction_loss(image * 0.9, image).total) > 0
 
 
@@ -78,7 +107,7 @@ def test_a_few_clips_are_soon_learned() -> None:
     optimizer = torch.optim.AdamW(codec.parameters(), 5e-3)
     generator, losses = torch.Generator().manual_seed(0), []
     for _ in range(80):
-        x = training.draw_crops(pool, 2, generator)
+        x = draw_crops([Pool(pool, 1.0)], (32, 32), 2, generator)
         loss = training.reconstruction_loss(codec(x, generator).video_BCTHW, x).total
         optimizer.zero_grad()
         loss.backward()
@@ -90,7 +119,7 @@ def test_a_few_clips_are_soon_learned() -> None:
 def test_colors_count_in_the_score() -> None:
     truth = moving_discs(2)
     grey = np.repeat(truth.mean(-1, keepdims=True), 3, axis=-1).astype(np.uint8)
-    scores = training.score(truth, grey, ["fall", "ramp"])
+    scores = training.score(HeldOut(truth, ("fall", "ramp")), grey)
     assert scores["held_out_psnr_color"] < scores["held_out_psnr"] - 5
     assert {"held_out_psnr_fall", "held_out_psnr_ramp"} <= scores.keys()
 
@@ -110,9 +139,90 @@ def test_train_then_cache_then_load(tmp_path: Path) -> None:
     clip = make_clip(dataset.sources[4].family, dataset.sources[4].seed, WORLDS)
     assert dataset.sources[4].seed == 4 and dataset.captions[4] == clip.caption and dataset.fps[4] == clip.fps
     with torch.no_grad():
-        latents = codec.encode(training.to_pixels(clip.pixels_THW3[None]))[0]
+        latents = codec.encode(from_uint8(clip.pixels_THW3[None]))[0]
     assert dataset.latents_CTHW[4].dtype == torch.bfloat16
     torch.testing.assert_close(dataset.latents_CTHW[4].float(), latents, atol=0.1, rtol=0.1)
+
+
+def test_every_kind_of_held_out_clip_is_scored(tmp_path: Path) -> None:
+    training.train_codec(CONFIG, tmp_path)
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    families = {f"held_out_psnr_{family}" for family in WORLDS.families}
+    kinds = {
+        f"held_out_{kind}{name}" for kind in ("psnr", "ssim") for name in ("", "_image", "_wide", "_large", "_long")
+    }
+    assert scores.keys() == families | kinds | {"held_out_psnr_color"}
+    assert np.load(tmp_path / "held_out_large.npy").shape[2:4] == (64, 64)
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert events.Tags()["images"] == ["reconstructions"]
+    assert {"loss", "psnr", "held_out_psnr", "held_out_ssim"} <= set(events.Tags()["scalars"])
+
+
+def test_real_videos_alone_and_a_codec_to_start_from(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    for index, clip in enumerate(moving_discs(3, frames=12, side=48)):
+        write_video(videos / f"{index}.mp4", clip, 12.0)
+    (videos / "3.mp4").write_bytes(b"damaged")
+    alone = replace(CONFIG, train_codec=replace(CONFIG.train_codec, data_share=1.0))
+    with caplog.at_level("WARNING"):
+        first = training.train_codec(alone, tmp_path / "first", footage=videos)
+    assert "3.mp4" in caplog.text
+    assert not (tmp_path / "first" / "pool.npy").exists()
+    assert json.loads((tmp_path / "first" / "scores.json").read_text()).keys() == {
+        "held_out_psnr_footage",
+        "held_out_ssim_footage",
+    }
+    # A rate of zero keeps the weights that it starts from.
+    still = replace(alone, train_codec=replace(alone.train_codec, muon_lr=0.0, adamw_lr=0.0, steps=2))
+    second = training.train_codec(still, tmp_path / "second", footage=videos, init=tmp_path / "first")
+    before, after = load_file(first), load_file(second)
+    assert all(torch.equal(before[name], after[name]) for name in before if not name.startswith("normalizer"))
+    with pytest.raises(InputError, match="does not fit"):
+        training.train_codec(replace(alone, codec=CodecConfig(width=24)), tmp_path / "third", init=tmp_path / "first")
+
+
+def test_codec_and_critic_learn_only_from_their_own_losses() -> None:
+    torch.manual_seed(0)
+    critic, video = Critic(), torch.randn(2, 3, 5, 32, 32, requires_grad=True)
+    fooled, caught = adversarial_losses(critic, video, torch.randn(2, 3, 5, 32, 32))
+    (of_video,) = torch.autograd.grad(fooled, video, retain_graph=True)
+    assert of_video.abs().sum() > 0
+    of_critic = torch.autograd.grad(fooled, list(critic.parameters()), allow_unused=True, retain_graph=True)
+    assert all(gradient is None for gradient in of_critic)
+    assert torch.autograd.grad(caught, video, allow_unused=True, retain_graph=True) == (None,)
+    assert all(g.abs().sum() > 0 for g in torch.autograd.grad(caught, [p for p in critic.parameters() if p.ndim > 1]))
+
+
+def test_the_critic_learns_to_tell_and_takes_images() -> None:
+    torch.manual_seed(0)
+    critic, generator = Critic(8), torch.Generator().manual_seed(0)
+    optimizer = torch.optim.AdamW(critic.parameters(), 3e-3)
+    real = from_uint8(moving_discs(4))
+    blurred = F.avg_pool3d(real, (1, 3, 3), 1, (0, 1, 1))
+    for _ in range(40):
+        start = int(torch.randint(9, (), generator=generator))
+        caught = adversarial_losses(critic, blurred[:, :, start : start + 5], real[:, :, start : start + 5])[1]
+        optimizer.zero_grad()
+        caught.backward()
+        optimizer.step()
+    with torch.no_grad():
+        assert float(critic(real).mean() - critic(blurred).mean()) > 0.5
+    assert critic(real[:, :, :1]).shape[2] == 1
+
+
+def test_a_run_with_a_critic_resumes_bit_identically(tmp_path: Path) -> None:
+    train = replace(
+        CONFIG.train_codec, steps=6, adversarial_weight=0.1, adversarial_from=2, checkpoint_every=1, validate_every=4
+    )
+    config = replace(CONFIG, train_codec=train)
+    whole = training.train_codec(config, tmp_path / "whole").read_bytes()
+    training.train_codec(config, tmp_path / "parts", stop_after=0.0)
+    assert training.train_codec(config, tmp_path / "parts").read_bytes() == whole
+    judged = [line["step"] for line in read_metrics(tmp_path / "whole") if "critic" in line]
+    assert judged == [3, 4, 5, 6]
+    assert [line["step"] for line in read_metrics(tmp_path / "whole") if "held_out_psnr" in line] == [4, 6]
 
 
 def test_caching_resumes_and_damage_is_named(tmp_path: Path) -> None:
@@ -132,7 +242,7 @@ def test_caching_resumes_and_damage_is_named(tmp_path: Path) -> None:
     assert [shard.read_bytes() for shard in shards] == whole
     assert shards[0].stat().st_mtime_ns == untouched
 
-    with pytest.raises(InputError, match="another worlds"):
+    with pytest.raises(InputError, match="other settings"):
         cache_latents(codec, replace(WORLDS, fps=24.0), tmp_path, shard_clips=2)
     with pytest.raises(InputError, match="no latents"):
         load_latents(tmp_path / "nowhere")

@@ -155,12 +155,12 @@ def test_a_full_disk_stops_with_one_line_and_the_run_goes_on_later(
 def test_records_and_averaged_weights_at_checkpoints(tmp_path: Path) -> None:
     seen: list[tuple[int, bool]] = []
 
-    def on_checkpoint(step: int, averaged: nn.Module) -> dict[str, float]:
+    def on_validation(step: int, averaged: nn.Module) -> dict[str, float]:
         seen.append((step, averaged.training))
         return {"held_out": 1.0 / step}
 
     config = dataclasses.replace(CONFIG, steps=25)
-    _, result = train(tmp_path, config, flops_per_step=lambda step: float(step), on_checkpoint=on_checkpoint)
+    _, result = train(tmp_path, config, flops_per_step=lambda step: float(step), on_validation=on_validation)
     assert seen == [(10, False), (20, False), (25, False)]
     assert result.flops == sum(range(25))
     lines = read_metrics(tmp_path)

@@ -100,6 +100,11 @@ class CaptionTokenizer:
         """Number of ids, including the reserved ones."""
         return int(self._bpe.get_vocab_size()) + RESERVED
 
+    def ids(self) -> dict[str, int]:
+        """The id of every token, the reserved ones under names that no text can produce."""
+        reserved = {"<pad>": PAD, "<bos>": BOS, "<beat>": BEAT}
+        return {token: id_ + RESERVED for token, id_ in self._bpe.get_vocab().items()} | reserved
+
     def encode(self, text: str) -> list[int]:
         """Ids of one line, without markers."""
         return [id_ + RESERVED for id_ in self._bpe.encode(text).ids]

@@ -8,12 +8,15 @@ Suffixes: T frames, H height, W width, 3 RGB.
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import av
 import numpy as np
@@ -22,6 +25,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from kinema.clips.contact_sheet import contact_sheet, write_png
+from kinema.clips.reading import open_video
 from kinema.errors import InputError
 from kinema.files import check_target, whole_file
 from kinema.shapes import MAX_SECONDS
@@ -51,6 +55,8 @@ ENCODINGS = {
     ".webp": Encoding("webp", "libwebp_anim", "yuv420p", {"quality": "95"}, {"loop": "0"}),
 }
 SUFFIXES = (*ENCODINGS, ".png")
+STREAMED = (".mp4", ".webm", ".webp")  # the others are made when all frames are known
+MOST_HELD = 1 << 29  # bytes of frames held for those
 
 
 @dataclass(frozen=True)
@@ -90,70 +96,132 @@ def write_video(
         InputError: see :func:`check_output`.
         KinemaError: the disk is full or not writable.
     """
-    assert pixels_THW3.dtype == np.uint8 and pixels_THW3.ndim == 4 and pixels_THW3.shape[-1] == 3
-    check_output(path)
-    with whole_file(path) as part:
-        if path.suffix.lower() != ".png":
-            _encode(part, ENCODINGS[path.suffix.lower()], pixels_THW3, fps, metadata or {})
-        elif len(pixels_THW3) == 1:
-            write_png(part, pixels_THW3[0])
-        else:
-            contact_sheet([pixels_THW3], part, scale=1)
+    with video_writer(path, fps, metadata) as writer:
+        writer.write(pixels_THW3)
 
 
-def read_video(path: Path, max_seconds: float = MAX_SECONDS) -> VideoFile:
-    """Reads a video or an image of any format that FFmpeg knows, at most its first ``max_seconds``.
+@contextmanager
+def video_writer(path: Path, fps: float, metadata: Mapping[str, Any] | None = None) -> Iterator[VideoWriter]:
+    """Writes a video piece by piece, in bounded memory; otherwise as :func:`write_video`.
 
     Raises:
-        InputError: no such file, or it holds no video.
+        InputError: see :func:`check_output`; also while writing, a GIF or a contact sheet of too many frames.
+        KinemaError: the disk is full or not writable.
     """
-    if not path.is_file():
-        raise InputError(f"there is no file {path}: check the name")
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise InputError(f"{path} holds no video: give a video file")
-            stream = container.streams.video[0]
-            fps = float(stream.average_rate or stream.guessed_rate or 1)
-            frames = [frame.to_ndarray(format="rgb24") for frame in _first(container.decode(stream), max_seconds)]
-            comment = {key.lower(): value for key, value in container.metadata.items()}.get("comment", "")
-    except (av.error.FFmpegError, OSError) as error:
-        raise InputError(f"cannot read {path} as a video ({error.strerror}): give a video file") from error
-    if not frames:
-        raise InputError(f"{path} holds no frames: give a video file")
-    return VideoFile(np.stack(frames), fps, _facts(comment))
+    check_output(path)
+    with whole_file(path) as part:
+        if path.suffix.lower() not in STREAMED:
+            held = HeldWriter(part, path, fps, metadata or {})
+            yield held
+            held.finish()
+            return
+        with StreamWriter(part, ENCODINGS[path.suffix.lower()], fps, metadata or {}) as writer:
+            yield writer
 
 
-def _encode(
-    part: Path, encoding: Encoding, pixels_THW3: NDArray[np.uint8], fps: float, metadata: Mapping[str, Any]
-) -> None:
-    options = EXACT | encoding.container_options
-    with av.open(str(part), "w", format=encoding.container, options=options) as container:
-        if metadata:
-            container.metadata["title"] = str(metadata.get("prompt", ""))
-            container.metadata["comment"] = json.dumps(metadata, ensure_ascii=False, sort_keys=True)
-        rate = Fraction(fps).limit_denominator(1001)
-        stream = container.add_stream(encoding.codec, rate=rate, options=encoding.codec_options)
+class VideoWriter(Protocol):
+    """Takes the frames of one video."""
+
+    def write(self, pixels_THW3: NDArray[np.uint8]) -> None:
+        """Adds frames; all have the size of the first."""
+        ...
+
+
+class StreamWriter:
+    """Encodes frames as they come."""
+
+    def __init__(self, part: Path, encoding: Encoding, fps: float, metadata: Mapping[str, Any]) -> None:
+        self._part, self._encoding, self._metadata = part, encoding, metadata
+        self._rate = Fraction(fps).limit_denominator(1001)
+        self._open = ExitStack()
+        self._stream: VideoStream | None = None
+        self._frames = 0
+
+    def __enter__(self) -> StreamWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with self._open:
+            if kind is None and self._stream is not None:
+                self._container.mux(self._stream.encode(None))
+
+    def write(self, pixels_THW3: NDArray[np.uint8]) -> None:
+        """Encodes frames."""
+        if self._stream is None:
+            self._stream = self._begin(*pixels_THW3.shape[1:3])
+        pixel_format = str(self._stream.pix_fmt)
+        encoded = _palette(pixels_THW3, self._rate) if pixel_format == "pal8" else _yuv(pixels_THW3, pixel_format)
+        for frame in encoded:
+            frame.pts, frame.time_base = self._frames, 1 / self._rate
+            self._container.mux(self._stream.encode(frame))
+            self._frames += 1
+
+    def _begin(self, height: int, width: int) -> VideoStream:
+        encoding = self._encoding
+        options = EXACT | encoding.container_options
+        self._container = self._open.enter_context(
+            av.open(str(self._part), "w", format=encoding.container, options=options)
+        )
+        if self._metadata:
+            self._container.metadata["title"] = str(self._metadata.get("prompt", ""))
+            self._container.metadata["comment"] = json.dumps(self._metadata, ensure_ascii=False, sort_keys=True)
+        stream = self._container.add_stream(encoding.codec, rate=self._rate, options=encoding.codec_options)
         assert isinstance(stream, VideoStream)
-        stream.height, stream.width = pixels_THW3.shape[1:3]
+        stream.height, stream.width = height, width
         stream.pix_fmt = encoding.pixel_format
+        if encoding.codec == "libx264" and (height % 2 or width % 2):
+            stream.pix_fmt = "yuv444p"  # halved colour needs even sides
         stream.codec_context.thread_count = 1
         if encoding.pixel_format == "yuv420p":
             stream.codec_context.colorspace = Colorspace.ITU709
             stream.codec_context.color_range = ColorRange.MPEG
             stream.codec_context.color_primaries = stream.codec_context.color_trc = BT709
-        frames = _palette(pixels_THW3, rate) if encoding.pixel_format == "pal8" else _yuv(pixels_THW3)
-        for index, frame in enumerate(frames):
-            frame.pts, frame.time_base = index, 1 / rate
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+        return stream
 
 
-def _yuv(pixels_THW3: NDArray[np.uint8]) -> Iterator[av.VideoFrame]:
+class HeldWriter:
+    """Keeps all frames until the end: a GIF's colours are chosen, and a contact sheet's frames picked, from all."""
+
+    def __init__(self, part: Path, path: Path, fps: float, metadata: Mapping[str, Any]) -> None:
+        self._part, self._path, self._fps, self._metadata = part, path, fps, metadata
+        self._held: list[NDArray[np.uint8]] = []
+
+    def write(self, pixels_THW3: NDArray[np.uint8]) -> None:
+        """Keeps frames."""
+        self._held.append(pixels_THW3)
+        if sum(held.nbytes for held in self._held) > MOST_HELD:
+            raise InputError(f"{self._path.name} would need too much memory: write a long video as .mp4 or .webm")
+
+    def finish(self) -> None:
+        """Writes the file."""
+        pixels_THW3 = np.concatenate(self._held)
+        if self._path.suffix.lower() != ".png":
+            with StreamWriter(self._part, ENCODINGS[self._path.suffix.lower()], self._fps, self._metadata) as writer:
+                writer.write(pixels_THW3)
+        elif len(pixels_THW3) == 1:
+            write_png(self._part, pixels_THW3[0])
+        else:
+            contact_sheet([pixels_THW3], self._part, scale=1)
+
+
+def read_video(path: Path, max_seconds: float = MAX_SECONDS) -> VideoFile:
+    """Reads a video or an image of any format that FFmpeg knows, at most its first ``max_seconds``.
+
+    Frames are upright and come at a constant rate, see :mod:`kinema.clips.reading`.
+
+    Raises:
+        InputError: no such file, or it holds no video.
+    """
+    with open_video(path) as reader:
+        frames = list(itertools.islice(reader.frames(), max(1, math.ceil(max_seconds * reader.fps - 1e-6))))
+        return VideoFile(np.stack(frames), reader.fps, _facts(reader.comment))
+
+
+def _yuv(pixels_THW3: NDArray[np.uint8], pixel_format: str) -> Iterator[av.VideoFrame]:
     for pixels_HW3 in pixels_THW3:
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels_HW3), format="rgb24")
         yield frame.reformat(
-            format="yuv420p",
+            format=pixel_format,
             src_color_range=ColorRange.JPEG,
             dst_colorspace=Colorspace.ITU709,
             dst_color_range=ColorRange.MPEG,
@@ -182,15 +250,6 @@ def _palette(pixels_THW3: NDArray[np.uint8], rate: Fraction) -> Iterator[av.Vide
         indexed = sink.pull()
         assert isinstance(indexed, av.VideoFrame)
         yield indexed
-
-
-def _first(frames: Iterator[av.VideoFrame], max_seconds: float) -> Iterator[av.VideoFrame]:
-    start_s: float | None = None
-    for frame in frames:
-        start_s = start_s if start_s is not None else (frame.time or 0.0)
-        if (frame.time or 0.0) - start_s >= max_seconds:
-            return
-        yield frame
 
 
 def _facts(comment: str) -> dict[str, Any]:

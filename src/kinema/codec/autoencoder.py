@@ -24,12 +24,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from kinema.codec.protocol import StreamState
 from kinema.config import CodecConfig
 from kinema.errors import InputError
 from kinema.files import whole_file
 from kinema.shapes import FRAMES_PER_LATENT, LATENT_CHANNELS, PIXELS_PER_LATENT, nearest_frames
 
 STATISTICS_MOMENTUM = 0.02  # of the running mean and variance of the latents
+SMALL = 20_480  # frames × rows × channels, see _is_slow_in_3d
 
 
 class Reconstruction(NamedTuple):
@@ -51,24 +53,28 @@ class VideoAutoencoder(nn.Module):
         for layer in (self.encoder.stem, self.encoder.out, self.decoder.stem, self.decoder.out):
             layer.no_muon = True  # type: ignore[assignment]
 
-    def encode(self, video_BCTHW: Tensor) -> Tensor:
-        """Latents of a video, with frozen statistics: deterministic, and causal in time.
+    def encode(self, video_BCTHW: Tensor, state: StreamState | None = None) -> Tensor:
+        """Latents of a video or of its next frames, with frozen statistics: deterministic, and causal in time.
 
         Args:
-            video_BCTHW: pixels in [-1, 1], 1 + 4k frames, sides multiples of 8.
+            video_BCTHW: pixels in [-1, 1], sides multiples of 8; 1 + 4k frames, or 4k that go on after ``state``.
+            state: what earlier frames left, brought up to date; a whole video needs none.
 
         Returns:
-            Latents of shape (B, 16, 1 + k, H/8, W/8), float32.
+            Latents of shape (B, 16, 1 + k, H/8, W/8), or k frames after the first call with a state; float32.
 
         Raises:
             InputError: a number of frames or a size that the geometry does not allow.
         """
-        check_video(video_BCTHW)
-        return to_BCTHW(self.normalizer.frozen(self.encoder(to_BTHWC(video_BCTHW))))
+        check_video(video_BCTHW, goes_on=state is not None and not state.is_fresh)
+        return to_BCTHW(self.normalizer.frozen(self.encoder(to_BTHWC(video_BCTHW), state)))
 
-    def decode(self, latents_BCTHW: Tensor) -> Tensor:
-        """Pixels in [-1, 1], float32, of shape (B, 3, 4T - 3, 8H, 8W), for latents of T frames."""
-        return to_BCTHW(self.decoder(to_BTHWC(latents_BCTHW))).float().clamp(-1.0, 1.0)
+    def decode(self, latents_BCTHW: Tensor, state: StreamState | None = None) -> Tensor:
+        """Pixels in [-1, 1], float32, of shape (B, 3, 4T - 3, 8H, 8W), for latents of T frames.
+
+        With a ``state`` that earlier latents left, the T frames go on after them and give 4T frames of pixels.
+        """
+        return to_BCTHW(self.decoder(to_BTHWC(latents_BCTHW), state)).float().clamp(-1.0, 1.0)
 
     def forward(self, video_BCTHW: Tensor, generator: torch.Generator | None = None) -> Reconstruction:
         """One training pass: encode, normalise by the batch's statistics, add noise, decode without clamping."""
@@ -92,9 +98,11 @@ class Encoder(nn.Module):
         self.out = nn.Sequential(ChannelNorm(config.latent_width), nn.Linear(config.latent_width, LATENT_CHANNELS))
         self.fold = fold
 
-    def forward(self, video_BTHWC: Tensor) -> Tensor:
-        x = self.fine(self.stem(space_to_channels(video_BTHWC, self.unshuffle)))
-        x = self.coarse(self.down(space_to_channels(x, self.fold)))
+    def forward(self, video_BTHWC: Tensor, state: StreamState | None = None) -> Tensor:
+        x = self.fine(self.stem(space_to_channels(video_BTHWC, self.unshuffle), state), state)
+        x = self.down(space_to_channels(x, self.fold), state)
+        for block in self.coarse:
+            x = block(x, state)
         raw: Tensor = self.out(x)
         return raw.float()
 
@@ -119,11 +127,14 @@ class Decoder(nn.Module):
         self.out_norm = ChannelNorm(thin)
         self.out = CausalConv(thin, 3 * config.unshuffle**2, (1, 3, 3))
 
-    def forward(self, latents_BTHWC: Tensor) -> Tensor:
-        x = self.coarse(self.stem(latents_BTHWC))
-        x = self.middle(channels_to_time(self.up_time(x)))
-        x = self.fine(channels_to_space(self.up_space(x), self.fold))
-        x = self.finest(channels_to_time(self.up_time_again(x)))
+    def forward(self, latents_BTHWC: Tensor, state: StreamState | None = None) -> Tensor:
+        from_start = state is None or state.is_fresh
+        x = self.stem(latents_BTHWC, state)
+        for block in self.coarse:
+            x = block(x, state)
+        x = self.middle(channels_to_time(self.up_time(x), from_start), state)
+        x = self.fine(channels_to_space(self.up_space(x), self.fold), state)
+        x = self.finest(channels_to_time(self.up_time_again(x), from_start), state)
         return channels_to_space(self.out(F.silu(self.out_norm(x))), self.unshuffle)
 
 
@@ -138,8 +149,8 @@ class ResidualBlock(nn.Module):
         self.conv2 = CausalConv(channels, channels, (1, 3, 3))
         nn.init.zeros_(self.conv2.weight)  # a block begins as the identity
 
-    def forward(self, x_BTHWC: Tensor) -> Tensor:
-        hidden = self.conv1(F.silu(self.norm1(x_BTHWC)))
+    def forward(self, x_BTHWC: Tensor, state: StreamState | None = None) -> Tensor:
+        hidden = self.conv1(F.silu(self.norm1(x_BTHWC)), state)
         out: Tensor = x_BTHWC + self.conv2(F.silu(self.norm2(hidden)))
         return out
 
@@ -148,18 +159,35 @@ class CausalConv(nn.Conv3d):
     """A 3-D convolution on BTHWC that never sees later frames.
 
     Before the first frame time stands still (the first frame is repeated), so an image is a video that rests. With
-    ``time_stride`` 2, 1 + 2k frames become 1 + k, and output j ends at input frame 2j.
+    ``time_stride`` 2, 1 + 2k frames become 1 + k, and output j ends at input frame 2j. A state holds the last frames
+    that the next chunk's first outputs still see.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: tuple[int, int, int], time_stride: int = 1) -> None:
         space = (kernel[1] // 2, kernel[2] // 2)
         super().__init__(inputs, outputs, kernel, stride=(time_stride, 1, 1), padding=(0, *space))
 
-    def forward(self, x_BTHWC: Tensor) -> Tensor:
-        before = self.kernel_size[0] - 1
+    def forward(self, x_BTHWC: Tensor, state: StreamState | None = None) -> Tensor:
+        before, kept = self.kernel_size[0] - 1, self.kernel_size[0] - self.stride[0]
         if before:
-            x_BTHWC = torch.cat([x_BTHWC[:, :1].expand(-1, before, -1, -1, -1), x_BTHWC], dim=1)
+            past = None if state is None else state.tails.get(self)
+            past = x_BTHWC[:, :1].expand(-1, before, -1, -1, -1) if past is None else past
+            x_BTHWC = torch.cat([past, x_BTHWC], dim=1)
+            if state is not None:
+                state.tails[self] = x_BTHWC[:, -kept:].clone()  # a view would keep the whole chunk
+        if _is_slow_in_3d(x_BTHWC):
+            return self._sum_of_frames(x_BTHWC)
         return to_BTHWC(super().forward(to_BCTHW(x_BTHWC)))
+
+    def _sum_of_frames(self, x_BTHWC: Tensor) -> Tensor:
+        """The same as 2-D convolutions, one for each frame that the kernel sees."""
+        stride, size = self.stride[0], x_BTHWC.shape[1] - self.kernel_size[0] + 1
+        seen = [x_BTHWC[0, tap : tap + size : stride].permute(0, 3, 1, 2) for tap in range(self.kernel_size[0])]
+        padding = (int(self.padding[1]), int(self.padding[2]))
+        taps = [F.conv2d(x, weight, padding=padding) for x, weight in zip(seen, self.weight.unbind(2), strict=True)]
+        total_TCHW = torch.stack(taps).sum(0) if len(taps) > 1 else taps[0]
+        assert self.bias is not None
+        return (total_TCHW.permute(0, 2, 3, 1) + self.bias)[None]
 
 
 class ChannelNorm(nn.LayerNorm):
@@ -204,13 +232,26 @@ class LatentNormalizer(nn.Module):
         self.std_C.copy_(std_C)
 
 
-def check_video(video_BCTHW: Tensor) -> None:
-    """Raises InputError when the geometry of the codec does not allow this video."""
+def check_video(video_BCTHW: Tensor, goes_on: bool = False) -> None:
+    """Raises InputError when the geometry of the codec does not allow this video, or these next frames of one."""
     frames, height, width = video_BCTHW.shape[2:]
-    if frames < 1 or (frames - 1) % FRAMES_PER_LATENT:
+    if goes_on and (frames < 1 or frames % FRAMES_PER_LATENT):
+        raise InputError(f"{frames} frames cannot go on with a video: give a multiple of {FRAMES_PER_LATENT}")
+    if not goes_on and (frames < 1 or (frames - 1) % FRAMES_PER_LATENT):
         raise InputError(f"{frames} frames is not 1 + 4k; the nearest is {nearest_frames(frames)}")
     if height % PIXELS_PER_LATENT or width % PIXELS_PER_LATENT:
         raise InputError(f"size {width}x{height}: sides must be multiples of {PIXELS_PER_LATENT}; crop the video")
+
+
+def _is_slow_in_3d(x_BTHWC: Tensor) -> bool:
+    """Whether PyTorch would compute this convolution with its unblocked kernels, which are up to nine times as slow.
+
+    On a CPU it does so for one small clip in float32 (``ConvParams::use_mkldnn`` in ATen), that is for every chunk of
+    a stream.
+    """
+    if x_BTHWC.device.type != "cpu" or x_BTHWC.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
+        return False
+    return len(x_BTHWC) == 1 and x_BTHWC[0, :, :, 0].numel() <= SMALL
 
 
 def to_BTHWC(x_BCTHW: Tensor) -> Tensor:
@@ -235,11 +276,12 @@ def channels_to_space(x_BTHWC: Tensor, factor: int) -> Tensor:
     return x.permute(0, 1, 2, 4, 3, 5, 6).reshape(batch, frames, height * factor, width * factor, -1)
 
 
-def channels_to_time(x_BTHWC: Tensor) -> Tensor:
-    """Unfolds channels into two frames each and drops the very first: 1 + k frames become 1 + 2k."""
+def channels_to_time(x_BTHWC: Tensor, from_start: bool = True) -> Tensor:
+    """Unfolds channels into two frames each and drops the very first of a video: 1 + k frames become 1 + 2k."""
     batch, frames, height, width, channels = x_BTHWC.shape
     x = x_BTHWC.reshape(batch, frames, height, width, 2, channels // 2).permute(0, 1, 4, 2, 3, 5)
-    return x.reshape(batch, 2 * frames, height, width, channels // 2)[:, 1:]
+    x = x.reshape(batch, 2 * frames, height, width, channels // 2)
+    return x[:, 1:] if from_start else x
 
 
 def save_codec(codec: VideoAutoencoder, folder: Path) -> Path:

@@ -3,39 +3,62 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
-from kinema.clips.video_io import check_output, read_video, write_video
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from kinema.clips.reading import VideoReader, open_video
+from kinema.clips.video_io import check_output, video_writer
 from kinema.errors import InputError
 from kinema.sample.weights import WeightsFolder
-from kinema.shapes import FRAMES_PER_LATENT, MIN_SIDE, PIXELS_PER_TOKEN, VideoShape
 
 
 def run(options: argparse.Namespace) -> None:
-    """Encodes and decodes a video, cropped to what the geometry allows, and prints how close the result is.
+    """Encodes and decodes a video from file to file, frame by frame, and prints how close the result is.
 
     Raises:
-        InputError: no video in the file, a video too small or too large, or an output that cannot be written.
+        InputError: no video in the file, frames too large, or an output that cannot be written.
         KinemaError: damaged weights, or a full disk.
     """
     check_output(options.out)
+    if options.out.resolve() == options.file.resolve():
+        raise InputError(f"--out {options.out} is the video itself: give another name")
     folder = WeightsFolder.find(options.weights)
-    video = read_video(options.file)
-    frames, height, width = video.pixels_THW3.shape[:3]
-    if min(height, width) < MIN_SIDE:
-        raise InputError(f"{options.file} is {width}x{height}: the codec needs at least {MIN_SIDE} pixels a side")
-    shape = VideoShape(
-        1 + (frames - 1) // FRAMES_PER_LATENT * FRAMES_PER_LATENT,
-        height // PIXELS_PER_TOKEN * PIXELS_PER_TOKEN,
-        width // PIXELS_PER_TOKEN * PIXELS_PER_TOKEN,
-    )
-    top, left = (height - shape.height) // 2, (width - shape.width) // 2
-    pixels_THW3 = video.pixels_THW3[: shape.frames, top : top + shape.height, left : left + shape.width]
+    with open_video(options.file) as reader:
+        import torch  # only now that all else is known to be right
 
-    from kinema.sample.generate import reconstruct  # torch: only now that all else is known to be right
+        from kinema.codec.pixels import fast_bf16
+        from kinema.codec.reconstruct import reconstruct
 
-    decoded_THW3, psnr_db, ssim = reconstruct(folder.codec(), pixels_THW3)
-    write_video(options.out, decoded_THW3, video.fps)
-    if (frames, height, width) != (shape.frames, shape.height, shape.width):
-        print(f"cropped from {frames} frames of {width}x{height}: the codec takes 1 + 4k frames and sides of 16n")
-    print(f"{options.out}: {shape.frames} frames of {shape.width}x{shape.height}")
-    print(f"PSNR {psnr_db:.2f} dB, SSIM {ssim:.4f}")
+        codec = folder.codec()
+        with video_writer(options.out, reader.fps) as writer:
+            frames = _with_progress(reader.frames(), reader)
+            closeness = reconstruct(codec, frames, writer.write, fast_bf16(torch.device("cpu")))
+    for line in _notes(options.file, reader):
+        print(line)
+    print(f"{options.out}: {closeness.frames} frames of {reader.width}x{reader.height} at {reader.fps:g} fps")
+    ssim = f"SSIM {closeness.ssim:.4f}" if closeness.has_ssim(reader.height, reader.width) else "too small for SSIM"
+    print(f"PSNR {closeness.psnr_db:.2f} dB, {ssim}")
+
+
+def _notes(path: Path, reader: VideoReader) -> Iterator[str]:
+    """What happened to this file on the way."""
+    if reader.damaged:
+        yield f"{path} is damaged: {reader.damaged} packets could not be decoded and were left out"
+    if reader.uneven:
+        yield f"variable frame rate: made constant, {reader.uneven} frames repeated or dropped"
+    if reader.has_audio:
+        yield "the sound was left out"
+
+
+def _with_progress(frames: Iterable[NDArray[np.uint8]], reader: VideoReader) -> Iterator[NDArray[np.uint8]]:
+    """The same frames, with a bar on a terminal."""
+    total = None if reader.seconds is None else max(1, round(reader.seconds * reader.fps))
+    console = Console(stderr=True)
+    columns = (TextColumn("reconstructing"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        yield from progress.track(frames, total=total)

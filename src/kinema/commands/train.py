@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kinema.card import Card, SamplingDefaults
-from kinema.config import Config, override, preset, to_dict
+from kinema.clips.footage import find_footage
+from kinema.config import Config, load, override, preset, to_dict
 from kinema.errors import InputError
+from kinema.sample.weights import WeightsFolder
 
 if TYPE_CHECKING:
     from kinema.train.loop import FitResult
@@ -30,11 +32,13 @@ def run(options: argparse.Namespace) -> None:
         print(json.dumps(to_dict(config), indent=2))
         return
     if options.what == "codec":
+        init = None if options.init is None else _codec_folder(options.init, config)
         from kinema.train.codec import train_codec
 
-        print(f"wrote {train_codec(config, options.out, stop_after=options.stop_after)}")
+        print(f"wrote {train_codec(config, options.out, options.stop_after, options.data, init)}")
     else:
-        print(f"wrote {_train_model(config, options.codec, options.out, options.stop_after)}")
+        init = None if options.init is None else WeightsFolder.find(options.init).path
+        print(f"wrote {_train_model(config, options.codec, options.out, options.stop_after, init)}")
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -46,6 +50,10 @@ def _check(options: argparse.Namespace) -> None:
         raise InputError(
             f"{options.codec} holds no trained codec: run `kinema train codec --out {options.codec}` first"
         )
+    if options.data is not None:
+        if options.what == "model":
+            raise InputError("--data is for `kinema train codec`: leave it out")
+        find_footage(options.data)
     if options.stop_after is not None and not options.stop_after > 0:
         raise InputError(f"--stop-after {options.stop_after:g} is not possible: give seconds, more than 0")
     existing = next(folder for folder in (options.out, *options.out.absolute().parents) if folder.exists())
@@ -53,7 +61,26 @@ def _check(options: argparse.Namespace) -> None:
         raise InputError(f"cannot write in {existing}: choose another --out")
 
 
-def _train_model(config: Config, codec_run: Path, out: Path, stop_after: float | None) -> Path:
+def _codec_folder(name_or_folder: str, config: Config) -> Path:
+    """The folder of a codec to start from: a run, exported weights, or built-in ones.
+
+    Raises:
+        InputError: there is none, or its configuration differs.
+    """
+    folder = Path(name_or_folder)
+    if not (folder / "codec.safetensors").is_file():
+        folder = WeightsFolder.find(name_or_folder).path
+    if not (folder / "config.json").is_file():
+        raise InputError(f"{folder} has no config.json beside codec.safetensors: give a run folder or exported weights")
+    theirs, ours = to_dict(load(folder / "config.json").codec), to_dict(config.codec)
+    differ = [key for key in theirs if theirs[key] != ours[key] and key != "latent_noise"]  # of the training alone
+    if differ:
+        needed = " ".join(f"--set codec.{key}={theirs[key]}" for key in differ)
+        raise InputError(f"the codec of --init {name_or_folder} is of another shape: add {needed}")
+    return folder
+
+
+def _train_model(config: Config, codec_run: Path, out: Path, stop_after: float | None, init: Path | None) -> Path:
     from kinema.codec.autoencoder import load_codec  # torch: only now that the options are known to be right
     from kinema.train.export import export
     from kinema.train.latents import make_latents
@@ -61,7 +88,7 @@ def _train_model(config: Config, codec_run: Path, out: Path, stop_after: float |
 
     load_codec(config.codec, codec_run)  # fails now if it does not fit, not after hours
     make_latents(config, codec_run, out / "latents")
-    result = train_model(config, out / "latents", out, stop_after)
+    result = train_model(config, out / "latents", out, stop_after, init)
     return export(config, codec_run, out, out / "weights", _card(config, codec_run, out, result))
 
 

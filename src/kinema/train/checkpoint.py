@@ -18,7 +18,7 @@ from kinema.errors import InputError
 from kinema.files import flush, whole_file
 
 KEEP = 2  # newest checkpoints that stay
-CHANGEABLE = ("log_every", "checkpoint_every")  # settings that a run may change while it is resumed
+CHANGEABLE = ("log_every", "checkpoint_every", "validate_every")  # settings that a run may change while it is resumed
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,12 @@
-"""Trains the codec: a pool of rendered clips, random crops in time, and a loss that sees small coloured bodies.
+"""Trains the codec: random crops of worlds and of real videos, and a loss that sees small coloured bodies.
 
-Shapes: N clips of the pool, B clips of a batch, C channels, T frames, H height, W width.
+Shapes: N clips of a pool, B clips of a batch, C channels, T frames, H height, W width.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,25 +17,21 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kinema.clips.contact_sheet import contact_sheet
-from kinema.codec.autoencoder import VideoAutoencoder, save_codec, to_BTHWC
+from kinema.clips.video_io import read_video
+from kinema.codec.autoencoder import VideoAutoencoder, load_codec, save_codec, to_BTHWC
 from kinema.codec.metrics import psnr, ssim
-from kinema.config import Config, WorldsConfig, save
-from kinema.files import whole_file
-from kinema.shapes import FRAMES_PER_LATENT
+from kinema.codec.pixels import from_uint8, to_uint8
+from kinema.config import Config, TrainConfig, save
 from kinema.train.checkpoint import claim_folder, write_whole
-from kinema.train.clips import render_clips
+from kinema.train.codec_data import CodecData, HeldOut, Pool, draw_crops, frames_per_crop, load_data
+from kinema.train.critic import Critic, adversarial_losses
 from kinema.train.loop import fit
-from kinema.worlds.make import family_of
+from kinema.train.metrics import Records, numbers_of
 
-logger = logging.getLogger(__name__)
-
-POOL_CLIPS = 2500  # of the training seeds; more clips change little, since a crop may start at any frame
 SHOWN_CLIPS = 10  # on the contact sheet, each original above its reconstruction
-HELD_OUT_CLIPS = 20  # seeds right after those of the training clips
 CALIBRATION_CLIPS = 200  # for the exact statistics of the latents
-EVALUATION_BATCH = 4  # whole clips encoded at once
+EVALUATION_BATCH = 4  # clips encoded at once
 
-CROP_LATENTS = (2, 2, 4)  # a step's crop has 1 + 4k frames for one of these k
 EXTRA_WEIGHT = 4.0  # of a pixel that moves or has colour, over the weight 1 of every pixel
 MOVING = 0.15  # change between frames, in pixels of [-1, 1], that counts as motion in full
 GREY, COLORFUL = 0.2, 0.5  # max − min of RGB, in pixels of [-1, 1], that counts as colour not at all and in full
@@ -54,99 +50,92 @@ class CodecLoss:
         return self.pixels + GRADIENT_WEIGHT * self.gradients
 
 
-def train_codec(config: Config, out: Path, stop_after: float | None = None) -> Path:
-    """Renders the pool, trains the codec and scores it on held-out clips; repeating the call resumes it.
+class Pupil(nn.Module):
+    """What one run trains: the codec and, for an adversarial term, its critic."""
+
+    def __init__(self, codec: VideoAutoencoder, critic: Critic | None) -> None:
+        super().__init__()
+        self.codec = codec
+        self.critic = critic
+
+
+def train_codec(
+    config: Config,
+    out: Path,
+    stop_after: float | None = None,
+    footage: Path | None = None,
+    init: Path | None = None,
+) -> Path:
+    """Makes the clips, trains the codec and scores it on held-out ones; repeating the call resumes it.
 
     Args:
         config: the whole recipe.
         out: the run folder.
         stop_after: seconds after which to stop at a checkpoint.
+        footage: a folder of real videos to train on as well (``train_codec.data_share`` of the crops).
+        init: a folder whose ``codec.safetensors`` is the beginning.
 
     Returns:
         The weights, ``out/codec.safetensors``, beside ``config.json``, ``scores.json`` and ``reconstructions.png``.
 
     Raises:
-        InputError: ``out`` holds a run with other settings.
+        InputError: ``out`` holds a run with other settings, ``init`` holds no codec of this configuration, or no file
+            in ``footage`` is of use.
+        KinemaError: training diverged, or the disk is full.
     """
+    train, bf16 = config.train_codec, config.train_codec.bf16
+    torch.manual_seed(train.seed)
+    codec = VideoAutoencoder(config.codec) if init is None else load_codec(config.codec, init).requires_grad_(True)
+    pupil = Pupil(codec, Critic() if train.adversarial_weight else None)
     settings: dict[str, Any] = {key: asdict(getattr(config, key)) for key in ("worlds", "codec", "train_codec")}
+    if init is not None:
+        settings["init"] = hashlib.sha256((init / "codec.safetensors").read_bytes()).hexdigest()
+    if footage is not None:
+        settings["data"] = str(footage.resolve())
     claim_folder(out, settings)
     save(config, out / "config.json")
-    worlds = config.worlds
-    clips = min(POOL_CLIPS, worlds.clips)
-    pool_NTHW3 = load_pool(worlds, range(worlds.first_seed, worlds.first_seed + clips), out / "pool.npy")
-    unseen = worlds.first_seed + worlds.clips
-    held_out_NTHW3 = load_pool(worlds, range(unseen, unseen + HELD_OUT_CLIPS), out / "held_out.npy")
-    families = [family_of(worlds.clips + index, worlds) for index in range(HELD_OUT_CLIPS)]
-    train, bf16 = config.train_codec, config.train_codec.bf16
-
-    torch.manual_seed(train.seed)
-    codec = VideoAutoencoder(config.codec)
+    data = load_data(config, out, footage)
+    size = (config.worlds.height, config.worlds.width)
 
     def loss_fn(step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        video_BCTHW = draw_crops(pool_NTHW3, train.batch, generator)
-        with torch.autocast(video_BCTHW.device.type, torch.bfloat16, enabled=bf16):
-            decoded_BCTHW = codec(video_BCTHW, generator).video_BCTHW
-        loss = reconstruction_loss(decoded_BCTHW, video_BCTHW)
-        return loss.total, {"pixels": float(loss.pixels.detach()), "gradients": float(loss.gradients.detach())}
+        return codec_step(pupil, draw_crops(data.pools, size, train.batch, generator), step, train, generator)
 
-    def on_checkpoint(step: int, averaged: nn.Module) -> dict[str, float]:
-        assert isinstance(averaged, VideoAutoencoder)
-        calibrate(averaged, pool_NTHW3[:: max(1, clips // CALIBRATION_CLIPS)], bf16)
-        decoded_NTHW3 = reconstruct(averaged, held_out_NTHW3, bf16)
-        pairs = zip(held_out_NTHW3[:SHOWN_CLIPS], decoded_NTHW3[:SHOWN_CLIPS], strict=True)
-        contact_sheet([clip for pair in pairs for clip in pair], out / "reconstructions.png", columns=9)
-        return score(held_out_NTHW3, decoded_NTHW3, families)
+    def on_validation(step: int, averaged: nn.Module) -> Records:
+        assert isinstance(averaged, Pupil)
+        return validate(averaged.codec, data, out / "reconstructions.png", bf16)
 
-    frames = 1 + FRAMES_PER_LATENT * CROP_LATENTS[0]
     result = fit(
-        codec,
+        pupil,
         loss_fn,
         train,
         out,
-        units_per_step=train.batch * frames,
+        units_per_step=train.batch * frames_per_crop(),
         unit="frames",
-        on_checkpoint=on_checkpoint,
+        on_validation=on_validation,
         stop_after=stop_after,
         settings=settings,
     )
-    assert isinstance(result.module, VideoAutoencoder)
-    scores = on_checkpoint(result.step, result.module)
+    scores = numbers_of(on_validation(result.step, result.module))
     write_whole(out / "scores.json", json.dumps(scores, indent=2) + "\n")
-    return save_codec(result.module, out)
+    assert isinstance(result.module, Pupil)
+    return save_codec(result.module.codec, out)
 
 
-def load_pool(worlds: WorldsConfig, seeds: range, path: Path) -> NDArray[np.uint8]:
-    """The clips of these seeds as one memory-mapped array ``(N, T, H, W, 3)``, rendered on the first call."""
-    if not path.exists():
-        shape = (len(seeds), worlds.frames, worlds.height, worlds.width, 3)
-        logger.info("rendering %d clips to %s", len(seeds), path)
-        with whole_file(path) as part:
-            pool = np.lib.format.open_memmap(part, "w+", np.uint8, shape)
-            for index, clip in enumerate(render_clips(worlds, seeds)):
-                pool[index] = clip.pixels_THW3
-                if (index + 1) % 250 == 0:
-                    logger.info("rendered %d of %d clips", index + 1, len(seeds))
-            pool.flush()
-    loaded: NDArray[np.uint8] = np.load(path, mmap_mode="r")
-    return loaded
-
-
-def draw_crops(pool_NTHW3: NDArray[np.uint8], batch: int, generator: torch.Generator) -> Tensor:
-    """A batch of random crops in time, as pixels BCTHW in [-1, 1].
-
-    Crops start at any frame, which then is coded like an image. ``batch`` counts the shortest crops; of longer ones
-    there are fewer, so that every step costs the same. Single images need no steps of their own: by causality the
-    first frame of every crop is one.
-    """
-    choice = CROP_LATENTS[_draw(len(CROP_LATENTS), generator)]
-    latents = min(choice, (pool_NTHW3.shape[1] - 1) // FRAMES_PER_LATENT)
-    frames, shortest = 1 + FRAMES_PER_LATENT * latents, 1 + FRAMES_PER_LATENT * min(CROP_LATENTS)
-    crops = []
-    for _ in range(max(1, batch * shortest // frames)):
-        clip = pool_NTHW3[_draw(len(pool_NTHW3), generator)]
-        start = _draw(len(clip) - frames + 1, generator)
-        crops.append(clip[start : start + frames])
-    return to_pixels(np.stack(crops))
+def codec_step(
+    pupil: Pupil, truth_BCTHW: Tensor, step: int, config: TrainConfig, generator: torch.Generator
+) -> tuple[Tensor, dict[str, float]]:
+    """The loss of a step and its parts: reconstruction, and from ``adversarial_from`` on the critic's verdict."""
+    with torch.autocast(truth_BCTHW.device.type, torch.bfloat16, enabled=config.bf16):
+        video_BCTHW = pupil.codec(truth_BCTHW, generator).video_BCTHW
+    loss = reconstruction_loss(video_BCTHW, truth_BCTHW)
+    total, parts = loss.total, {"pixels": loss.pixels, "gradients": loss.gradients}
+    if pupil.critic is not None and step >= config.adversarial_from:
+        fooled, caught = adversarial_losses(pupil.critic, video_BCTHW, truth_BCTHW)
+        total = total + config.adversarial_weight * fooled + caught
+        parts |= {"adversarial": fooled, "critic": caught}
+    values = {name: float(part.detach()) for name, part in parts.items()}
+    values["psnr"] = float(psnr(video_BCTHW.detach().clamp(-1, 1), truth_BCTHW).mean())
+    return total, values
 
 
 def reconstruction_loss(video_BCTHW: Tensor, truth_BCTHW: Tensor) -> CodecLoss:
@@ -185,12 +174,32 @@ def pixel_weight(truth_BTHWC: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def calibrate(codec: VideoAutoencoder, clips_NTHW3: NDArray[np.uint8], bf16: bool) -> None:
-    """Gives the codec the exact statistics of its latents on whole clips."""
-    raw = []
+def validate(codec: VideoAutoencoder, data: CodecData, picture: Path, bf16: bool) -> Records:
+    """Gives the codec its exact statistics, scores it on all held-out clips and draws some of the first kind.
+
+    Returns:
+        Scores, and the picture (each original above its reconstruction) that was also written to ``picture``.
+    """
+    calibrate(codec, data.pools, bf16)
+    records: dict[str, float | NDArray[np.uint8]] = {}
+    for index, (name, held_out) in enumerate(data.held_out.items()):
+        decoded_NTHW3 = reconstruct(codec, held_out.clips_NTHW3, bf16)
+        records |= score(held_out, decoded_NTHW3, name)
+        if index == 0:
+            pairs = zip(held_out.clips_NTHW3[:SHOWN_CLIPS], decoded_NTHW3[:SHOWN_CLIPS], strict=True)
+            contact_sheet([clip for pair in pairs for clip in pair], picture, columns=9)
+    records["reconstructions"] = read_video(picture).pixels_THW3[0]
+    return records
+
+
+@torch.no_grad()
+def calibrate(codec: VideoAutoencoder, pools: list[Pool], bf16: bool) -> None:
+    """Gives the codec the exact statistics of its latents on whole clips of the first pool."""
+    clips_NTHW3, raw = pools[0].clips_NTHW3, []
+    clips_NTHW3 = clips_NTHW3[:: max(1, len(clips_NTHW3) // CALIBRATION_CLIPS)]
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         for start in range(0, len(clips_NTHW3), EVALUATION_BATCH):
-            raw.append(codec.encoder(to_BTHWC(to_pixels(clips_NTHW3[start : start + EVALUATION_BATCH]))))
+            raw.append(codec.encoder(to_BTHWC(from_uint8(clips_NTHW3[start : start + EVALUATION_BATCH]))))
     codec.normalizer.set_statistics(torch.cat(raw))
 
 
@@ -200,29 +209,26 @@ def reconstruct(codec: VideoAutoencoder, clips_NTHW3: NDArray[np.uint8], bf16: b
     decoded = []
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         for start in range(0, len(clips_NTHW3), EVALUATION_BATCH):
-            decoded.append(codec.decode(codec.encode(to_pixels(clips_NTHW3[start : start + EVALUATION_BATCH]))))
-    pixels = ((torch.cat(decoded) + 1) * 127.5).round().to(torch.uint8)
-    return to_BTHWC(pixels).numpy()
+            video_BCTHW = from_uint8(clips_NTHW3[start : start + EVALUATION_BATCH])
+            decoded.append(to_uint8(codec.decode(codec.encode(video_BCTHW))))
+    return np.concatenate(decoded)
 
 
-def score(truth_NTHW3: NDArray[np.uint8], decoded_NTHW3: NDArray[np.uint8], families: list[str]) -> dict[str, float]:
+def score(held_out: HeldOut, decoded_NTHW3: NDArray[np.uint8], name: str = "") -> dict[str, float]:
     """Mean PSNR in dB (all pixels; colourful pixels; each family) and SSIM of held-out clips."""
-    truth, decoded = to_pixels(truth_NTHW3), to_pixels(decoded_NTHW3)
-    psnr_N = psnr(decoded, truth)
-    color_N = psnr(decoded, truth, _saturation(to_BTHWC(truth)) > COLORFUL)
-    scores = {
-        "held_out_psnr": float(psnr_N.mean()),
-        "held_out_psnr_color": float(color_N.nanmean()),
-        "held_out_ssim": float(ssim(decoded, truth).mean()),
-    }
-    for family in dict.fromkeys(families):
-        scores[f"held_out_psnr_{family}"] = float(psnr_N[[f == family for f in families]].mean())
+    rows = []
+    for clip_THW3, decoded_THW3 in zip(held_out.clips_NTHW3, decoded_NTHW3, strict=True):
+        truth, decoded = from_uint8(clip_THW3[None]), from_uint8(decoded_THW3[None])
+        colorful = _saturation(to_BTHWC(truth)) > COLORFUL
+        rows.append([float(x) for x in (psnr(decoded, truth), ssim(decoded, truth), psnr(decoded, truth, colorful))])
+    psnr_N, ssim_N, color_N = np.array(rows).T
+    suffix = f"_{name}" if name else ""
+    scores = {f"held_out_psnr{suffix}": float(psnr_N.mean()), f"held_out_ssim{suffix}": float(ssim_N.mean())}
+    if held_out.families:
+        scores["held_out_psnr_color"] = float(np.nanmean(color_N))
+    for family in dict.fromkeys(held_out.families):
+        scores[f"held_out_psnr_{family}"] = float(psnr_N[[f == family for f in held_out.families]].mean())
     return scores
-
-
-def to_pixels(clips_BTHW3: NDArray[np.uint8]) -> Tensor:
-    """uint8 clips as network pixels: BCTHW in [-1, 1]."""
-    return (torch.from_numpy(np.array(clips_BTHW3)).float() / 127.5 - 1).permute(0, 4, 1, 2, 3)
 
 
 def _saturation(video_BTHWC: Tensor) -> Tensor:
@@ -232,7 +238,3 @@ def _saturation(video_BTHWC: Tensor) -> Tensor:
 def _half(x_BTHWC: Tensor) -> Tensor:
     batch, frames, height, width, channels = x_BTHWC.shape
     return x_BTHWC.reshape(batch, frames, height // 2, 2, width // 2, 2, channels).mean(dim=(3, 5))
-
-
-def _draw(bound: int, generator: torch.Generator) -> int:
-    return int(torch.randint(bound, (), generator=generator))

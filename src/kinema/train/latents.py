@@ -25,12 +25,12 @@ from torch import Tensor
 
 from kinema.clips.shards import MANIFEST, Sample, is_whole, open_manifest, plan_shards, sample_key, write_tar
 from kinema.codec.autoencoder import VideoAutoencoder, load_codec
+from kinema.codec.pixels import from_uint8
 from kinema.config import Config, WorldsConfig, save
 from kinema.data import Beat, Caption, Clip, Source
 from kinema.errors import InputError
 from kinema.files import whole_text
 from kinema.train.clips import render_clips
-from kinema.train.codec import to_pixels
 from kinema.worlds.make import VERSION
 
 logger = logging.getLogger(__name__)
@@ -134,7 +134,7 @@ def caption_from(tree: dict[str, Any]) -> Caption:
 def _encoded(codec: VideoAutoencoder, clips: Iterator[Clip], bf16: bool) -> Iterator[tuple[Clip, Tensor]]:
     device = next(codec.parameters()).device
     while batch := list(itertools.islice(clips, ENCODE_BATCH)):
-        video_BCTHW = to_pixels(np.stack([clip.pixels_THW3 for clip in batch])).to(device)
+        video_BCTHW = from_uint8(np.stack([clip.pixels_THW3 for clip in batch])).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             latents_BCTHW = codec.encode(video_BCTHW).to("cpu", torch.bfloat16)
         yield from zip(batch, latents_BCTHW, strict=True)

@@ -30,7 +30,7 @@ from kinema.config import TrainConfig
 from kinema.errors import KinemaError
 from kinema.train.checkpoint import Checkpoint, claim_folder, newest_checkpoint, save_checkpoint
 from kinema.train.ema import MovingAverage
-from kinema.train.metrics import MetricsLog
+from kinema.train.metrics import MetricsLog, Records, numbers_of
 from kinema.train.optimizer import MuonAdamW, rate_factor
 
 logger = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ def fit(
     units_per_step: PerStep = 1.0,
     unit: str = "tokens",
     flops_per_step: PerStep | None = None,
-    on_checkpoint: Callable[[int, nn.Module], dict[str, float]] | None = None,
+    on_validation: Callable[[int, nn.Module], Records] | None = None,
     stop_after: float | None = None,
     settings: dict[str, Any] | None = None,
 ) -> FitResult:
@@ -112,7 +112,7 @@ def fit(
         units_per_step: the work of a step for the displayed speed, or a function of the step.
         unit: what is counted, for example tokens or frames.
         flops_per_step: floating-point operations of a step, or a function of the step.
-        on_checkpoint: receives the steps done and the averaged weights, and returns numbers to record.
+        on_validation: receives the steps done and the averaged weights, and returns numbers and pictures to record.
         stop_after: seconds after which to stop at a checkpoint.
         settings: what must not change between calls, as JSON types; ``config`` unless given.
 
@@ -126,7 +126,7 @@ def fit(
     if checkpoint := newest_checkpoint(out):
         run.restore(checkpoint)
         logger.info("resuming %s at step %d of %d", out, run.counters.step, config.steps)
-    counters, start_s = run.counters, time.monotonic()
+    counters, start_s, every = run.counters, time.monotonic(), config.checkpoint_every
     saved = counters.step
     module.train()
     try:
@@ -142,15 +142,15 @@ def fit(
                 log.write(counters.step, values)
                 display.show(counters.step, values["loss"], units)
                 out_of_time = stop_after is not None and time.monotonic() - start_s >= stop_after
-                due = counters.step % config.checkpoint_every == 0 or counters.step == config.steps
-                if due or out_of_time or stopped.is_set():
+                if _is_due(counters.step, every, config) or out_of_time or stopped.is_set():
                     run.save(out)
                     saved = counters.step
                 if stopped.is_set():
                     raise KeyboardInterrupt
-                if due and on_checkpoint is not None:
-                    log.write(counters.step, scores := on_checkpoint(counters.step, run.ema.module))
-                    logger.info("step %d: %s", counters.step, ", ".join(f"{k} {v:.4g}" for k, v in scores.items()))
+                if on_validation is not None and _is_due(counters.step, config.validate_every or every, config):
+                    log.write(counters.step, scores := on_validation(counters.step, run.ema.module))
+                    told = ", ".join(f"{name} {value:.4g}" for name, value in numbers_of(scores).items())
+                    logger.info("step %d: %s", counters.step, told)
                 if out_of_time:
                     break
     except OSError as error:
@@ -194,6 +194,10 @@ def _train_step(run: _Run, loss_fn: LossFn) -> dict[str, float]:
             )
     counters.step += 1
     return {"loss": loss_value, "grad_norm": norm, "rate": rate, "skipped": float(counters.skipped)} | values
+
+
+def _is_due(step: int, every: int, config: TrainConfig) -> bool:
+    return step % every == 0 or step == config.steps
 
 
 def _value(per_step: PerStep | None, step: int) -> float:

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kinema.errors import InputError
 from kinema.train.checkpoint import write_whole
 
 SMOOTHING = 50  # steps averaged in the drawn loss
+
+Records = Mapping[str, float | NDArray[np.uint8]]  # numbers, and pictures HW3
+
+
+def numbers_of(values: Records) -> dict[str, float]:
+    """The records without the pictures."""
+    return {name: value for name, value in values.items() if not isinstance(value, np.ndarray)}
 
 
 class MetricsLog:
@@ -31,11 +40,15 @@ class MetricsLog:
         self._file = self._path.open("a", buffering=1)
         self._tensorboard = SummaryWriter(str(out / "tensorboard"), purge_step=step + 1)
 
-    def write(self, step: int, values: dict[str, float]) -> None:
-        """Records numbers of a finished step (counted from 1)."""
-        self._file.write(json.dumps({"step": step} | values) + "\n")
-        for name, value in values.items():
+    def write(self, step: int, values: Records) -> None:
+        """Records numbers of a finished step (counted from 1); pictures go to TensorBoard alone."""
+        numbers = numbers_of(values)
+        self._file.write(json.dumps({"step": step} | numbers) + "\n")
+        for name, value in numbers.items():
             self._tensorboard.add_scalar(name, value, step)
+        for name, picture in values.items():
+            if isinstance(picture, np.ndarray):
+                self._tensorboard.add_image(name, picture, step, dataformats="HWC")
 
     def __enter__(self) -> MetricsLog:
         return self

@@ -33,6 +33,7 @@ from kinema.model.transformer import TextToVideo
 from kinema.shapes import LatentShape, latent_time_s
 from kinema.train.latents import LatentDataset, load_latents
 from kinema.train.loop import FitResult, fit
+from kinema.train.start import start_from
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +87,9 @@ class Stages:
         return [_order(self.clips, place // self.clips, self.config.seed)[place % self.clips] for place in places]
 
 
-def train_model(config: Config, latents_dir: Path, out: Path, stop_after: float | None = None) -> FitResult:
+def train_model(
+    config: Config, latents_dir: Path, out: Path, stop_after: float | None = None, init: Path | None = None
+) -> FitResult:
     """Trains tokenizer, vocabulary and model; called again with the same arguments, it resumes.
 
     Args:
@@ -94,9 +97,10 @@ def train_model(config: Config, latents_dir: Path, out: Path, stop_after: float 
         latents_dir: latents of the training clips, of one shape.
         out: the run folder; also receives ``config.json``, ``tokenizer.json`` and ``vocabulary.json``.
         stop_after: seconds after which to stop at a checkpoint.
+        init: exported weights to start from.
 
     Raises:
-        InputError: too few clips, or ``out`` holds a run with other settings.
+        InputError: too few clips, weights in ``init`` of another size, or ``out`` holds a run with other settings.
         KinemaError: training diverged, or the disk is full.
     """
     train = config.train_model
@@ -109,6 +113,8 @@ def train_model(config: Config, latents_dir: Path, out: Path, stop_after: float 
 
     torch.manual_seed(train.seed)
     model = TextToVideo(config.text, config.model)
+    if init is not None:
+        logger.info("starting from %s, with %d of its tokens", init, start_from(model, tokenizer, init))
     shape = LatentShape(*data.latents_CTHW[0].shape[1:])
     stages = Stages(shape.frames, len(training), train)
     tokens_per_frame = shape.tokens.count // shape.frames
@@ -135,7 +141,7 @@ def train_model(config: Config, latents_dir: Path, out: Path, stop_after: float 
     text_tokens = _mean_text_tokens(data, training[: 10 * train.batch], tokenizer, config)
     sections = to_dict(config)
     settings: dict[str, Any] = {key: sections[key] for key in ("worlds", "text", "model", "flow", "train_model")}
-    settings["clips"] = len(data)
+    settings["clips"], settings["init"] = len(data), None if init is None else init.name
     with whole_file(out / "config.json") as part:
         save(config, part)
     return fit(
@@ -145,7 +151,7 @@ def train_model(config: Config, latents_dir: Path, out: Path, stop_after: float 
         out,
         units_per_step=tokens,
         flops_per_step=flops,
-        on_checkpoint=on_checkpoint,
+        on_validation=on_checkpoint,
         stop_after=stop_after,
         settings=settings,
     )
