@@ -45,7 +45,7 @@ def main() -> None:
         for family in options.families:
             worlds = WorldsConfig(families=(family,), height=side, width=side)
             make_clip(family, 0, worlds)
-            cpu_s = list(ordered_map(_make, worlds, range(1, 1 + options.clips)))[cores * 4 :]  # the first ones start up
+            cpu_s = list(ordered_map(_make, worlds, range(1, 1 + options.clips)))[cores * 4 :]  # the first start up
             table[family] = round(cores * len(cpu_s) / sum(cpu_s), 2)
             print(f"{side}x{side} {family:10} {table[family]:7.2f} clips/s")
         mean = len(table) / sum(1 / rate for rate in table.values())

@@ -217,7 +217,7 @@ def _train(verbs: Verbs[Parser]) -> None:
 
 
 def _evaluate(verbs: Verbs[Parser]) -> None:
-    parser = _verb(verbs, "evaluate", "score the weights against exact physics; write a report")
+    parser = _verb(verbs, "evaluate", "score how well videos show what their prompts say; write a report")
     _weights(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the report")
     parser.add_argument("--update-card", action="store_true", help="write the scores into the card of the weights")

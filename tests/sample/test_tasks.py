@@ -14,8 +14,9 @@ import kinema
 from kinema.clips.contact_sheet import write_png
 from kinema.clips.video_io import read_video
 from kinema.codec.metrics import psnr
+from kinema.codec.pixels import to_uint8
 from kinema.evaluate.judge import segment
-from kinema.sample.generate import reconstruct, to_pixels
+from kinema.sample.generate import reconstruct
 from kinema.sample.order import Order
 from kinema.sample.pipeline import Pipeline
 from kinema.sample.task import Frames
@@ -145,7 +146,7 @@ def test_what_was_given_is_encoded_as_the_codec_would(nano: Pipeline, clips: tup
     """Known latents are the codec's own of the last frames: decoded, they show them as well as a reconstruction."""
     latents_CTHW = nano.sample(nano.request(Order(PROMPT, steps=1, extend=clips[0])))[0]
     seen = latents_CTHW[:, :5]
-    decoded = to_pixels(nano.codec.decode(seen[None])[0])
+    decoded = to_uint8(nano.codec.decode(seen[None]))[0]
     truth = clips[0][-17:]
     error_db = [
         psnr(*(torch.from_numpy(x.copy()).permute(3, 0, 1, 2)[None].float() / 127.5 - 1 for x in (shown, truth)))

@@ -50,6 +50,8 @@ def _check(options: argparse.Namespace) -> None:
         raise InputError(
             f"{options.codec} holds no trained codec: run `kinema train codec --out {options.codec}` first"
         )
+    if options.codec is not None and not (options.codec / "scores.json").is_file():
+        raise InputError(f"{options.codec} has no scores.json: let `kinema train codec --out {options.codec}` finish")
     if options.data is not None:
         if options.what == "model":
             raise InputError("--data is for `kinema train codec`: leave it out")
@@ -89,10 +91,10 @@ def _train_model(config: Config, codec_run: Path, out: Path, stop_after: float |
     load_codec(config.codec, codec_run)  # fails now if it does not fit, not after hours
     make_latents(config, codec_run, out / "latents")
     result = train_model(config, out / "latents", out, stop_after, init)
-    return export(config, codec_run, out, out / "weights", _card(config, codec_run, out, result))
+    return export(config, codec_run, out, out / "weights", _card(config, codec_run, out, result, init))
 
 
-def _card(config: Config, codec_run: Path, out: Path, result: FitResult) -> Card:
+def _card(config: Config, codec_run: Path, out: Path, result: FitResult, init: Path | None) -> Card:
     """What these weights are for and how they came to be, from the files of both runs."""
     from kinema.train.metrics import read_metrics
     from kinema.worlds.make import VERSION
@@ -104,6 +106,8 @@ def _card(config: Config, codec_run: Path, out: Path, result: FitResult) -> Card
         "data": f"{worlds.clips} simulated clips, version {VERSION}, seeds {seeds}: {', '.join(worlds.families)}",
         "parameters": f"{sum(p.numel() for p in result.module.parameters()) / 1e6:.1f} million without the codec",
     }
+    if init is not None:
+        training["started_from"] = init.name
     for name, run in (("codec", codec_run), ("model", out)):
         lines = read_metrics(run)
         training[f"{name}_steps"] = int(max(line["step"] for line in lines))

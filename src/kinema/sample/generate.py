@@ -19,6 +19,7 @@ from kinema.captions.text_encoder import TextFeatures
 from kinema.captions.tokenizer import CaptionTokenizer, TextPack, TimedText
 from kinema.codec.autoencoder import VideoAutoencoder
 from kinema.codec.metrics import psnr, ssim
+from kinema.codec.pixels import fast_bf16, from_uint8, to_uint8
 from kinema.codec.streaming import decode_stream, encode_stream
 from kinema.flow.guidance import guide, scale_at
 from kinema.flow.path import interpolate
@@ -198,8 +199,7 @@ def _noise_table(
 def encode_pixels(codec: VideoAutoencoder, pixels_THW3: NDArray[np.uint8]) -> Tensor:
     """1 + 4k uint8 frames (T, H, W, 3) → latents of shape (C, 1 + k, H/8, W/8), on the CPU."""
     device = next(codec.parameters()).device
-    video_CTHW = torch.from_numpy(pixels_THW3.copy()).permute(3, 0, 1, 2).float() / 127.5 - 1
-    chunks = encode_stream(codec, [video_CTHW[None].to(device)])
+    chunks = encode_stream(codec, [from_uint8(pixels_THW3[None]).to(device)])
     return torch.cat([latents_BCTHW[0].cpu() for latents_BCTHW in chunks], dim=1)
 
 
@@ -212,26 +212,12 @@ def decode_frames(codec: VideoAutoencoder, latents_CTHW: Tensor) -> Iterator[NDA
             video_BCTHW = next(chunks, None)
         if video_BCTHW is None:
             return
-        yield from to_pixels(video_BCTHW[0])
+        yield from to_uint8(video_BCTHW)[0]
 
 
 @torch.inference_mode()
 def reconstruct(codec: VideoAutoencoder, pixels_THW3: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float, float]:
     """What the codec keeps of a clip: the decoded frames, their PSNR in dB and their SSIM."""
-    truth_BCTHW = torch.from_numpy(pixels_THW3.copy()).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+    truth_BCTHW = from_uint8(pixels_THW3[None])
     video_BCTHW = codec.decode(codec.encode(truth_BCTHW))
-    return to_pixels(video_BCTHW[0]), float(psnr(video_BCTHW, truth_BCTHW)), float(ssim(video_BCTHW, truth_BCTHW))
-
-
-def to_pixels(video_CTHW: Tensor) -> NDArray[np.uint8]:
-    """Values in [-1, 1] → uint8 frames (T, H, W, 3)."""
-    pixels_CTHW = ((video_CTHW + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    pixels: NDArray[np.uint8] = pixels_CTHW.permute(1, 2, 3, 0).contiguous().cpu().numpy()
-    return pixels
-
-
-def fast_bf16(device: torch.device) -> bool:
-    """Whether bfloat16 is faster than float32 here: on accelerators, and on CPUs that multiply it in hardware."""
-    if device.type != "cpu":
-        return True
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return to_uint8(video_BCTHW)[0], float(psnr(video_BCTHW, truth_BCTHW)), float(ssim(video_BCTHW, truth_BCTHW))

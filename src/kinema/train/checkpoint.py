@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from kinema.errors import InputError
-from kinema.files import flush, whole_file
+from kinema.files import flush, whole_file, whole_text
 
 KEEP = 2  # newest checkpoints that stay
 CHANGEABLE = ("log_every", "checkpoint_every", "validate_every")  # settings that a run may change while it is resumed
@@ -44,7 +44,7 @@ def claim_folder(out: Path, settings: dict[str, Any]) -> None:
     settings = json.loads(json.dumps(settings))
     if not path.exists():
         out.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps(settings, indent=2) + "\n")
+        whole_text(path, json.dumps(settings, indent=2) + "\n")
         return
     before, now = _flat(json.loads(path.read_text())), _flat(settings)
     for key in before | now:
@@ -53,12 +53,6 @@ def claim_folder(out: Path, settings: dict[str, Any]) -> None:
                 f"{out} holds a run with {key} = {before.get(key)!r}, not {now.get(key)!r}: "
                 "use the same settings to resume it, or another folder"
             )
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes a text file so that it appears whole or not at all."""
-    with whole_file(path) as part:
-        part.write_text(text, encoding="utf-8")
 
 
 def save_checkpoint(out: Path, step: int, checkpoint: Checkpoint) -> Path:

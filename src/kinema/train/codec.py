@@ -22,7 +22,8 @@ from kinema.codec.autoencoder import VideoAutoencoder, load_codec, save_codec, t
 from kinema.codec.metrics import psnr, ssim
 from kinema.codec.pixels import from_uint8, to_uint8
 from kinema.config import Config, TrainConfig, save
-from kinema.train.checkpoint import claim_folder, write_whole
+from kinema.files import whole_text
+from kinema.train.checkpoint import claim_folder
 from kinema.train.codec_data import CodecData, HeldOut, Pool, draw_crops, frames_per_crop, load_data
 from kinema.train.critic import Critic, adversarial_losses
 from kinema.train.loop import fit
@@ -116,7 +117,7 @@ def train_codec(
         settings=settings,
     )
     scores = numbers_of(on_validation(result.step, result.module))
-    write_whole(out / "scores.json", json.dumps(scores, indent=2) + "\n")
+    whole_text(out / "scores.json", json.dumps(scores, indent=2) + "\n")
     assert isinstance(result.module, Pupil)
     return save_codec(result.module.codec, out)
 

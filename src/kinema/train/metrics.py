@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinema.errors import InputError
-from kinema.train.checkpoint import write_whole
+from kinema.files import whole_text
 
 SMOOTHING = 50  # steps averaged in the drawn loss
 
@@ -36,7 +36,7 @@ class MetricsLog:
 
         self._path = out / "metrics.jsonl"
         kept = [line for line in read_metrics(out) if line["step"] <= step]
-        write_whole(self._path, "".join(json.dumps(line) + "\n" for line in kept))
+        whole_text(self._path, "".join(json.dumps(line) + "\n" for line in kept))
         self._file = self._path.open("a", buffering=1)
         self._tensorboard = SummaryWriter(str(out / "tensorboard"), purge_step=step + 1)
 
