@@ -134,8 +134,10 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(
 
 def test_ray_makes_the_same_bytes(whole: Path, tmp_path: Path) -> None:
     ray = pytest.importorskip("ray")
+    before = signal.getsignal(signal.SIGTERM)  # Ray puts its own handler in its place
     try:
         make_shards(TINY, tmp_path, shard_clips=3, workers=2, ray=True)
     finally:
         ray.shutdown()
+        signal.signal(signal.SIGTERM, before)
     assert content(tmp_path) == content(whole)

@@ -50,14 +50,14 @@ def _check(options: argparse.Namespace) -> None:
         raise InputError(
             f"{options.codec} holds no trained codec: run `kinema train codec --out {options.codec}` first"
         )
-    if options.codec is not None and not (options.codec / "scores.json").is_file():
-        raise InputError(f"{options.codec} has no scores.json: let `kinema train codec --out {options.codec}` finish")
     if options.data is not None:
         if options.what == "model":
             raise InputError("--data is for `kinema train codec`: leave it out")
         find_footage(options.data)
     if options.stop_after is not None and not options.stop_after > 0:
         raise InputError(f"--stop-after {options.stop_after:g} is not possible: give seconds, more than 0")
+    if options.codec is not None and not (options.codec / "scores.json").is_file():
+        raise InputError(f"{options.codec} has no scores.json: let `kinema train codec --out {options.codec}` finish")
     existing = next(folder for folder in (options.out, *options.out.absolute().parents) if folder.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         raise InputError(f"cannot write in {existing}: choose another --out")
