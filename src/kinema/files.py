@@ -25,6 +25,19 @@ def check_target(path: Path) -> None:
         raise InputError(f"cannot write in {folder} (permission denied or read-only): choose another --out")
 
 
+def make_folder_of(path: Path) -> None:
+    """Makes the folder of a result file, unless it is there, and checks that the file can be put into it.
+
+    Raises:
+        InputError: the folder cannot be made or not written to, or ``path`` is a folder.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {path.parent} ({reason(error)}): choose another --out") from error
+    check_target(path)
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Gives a path beside ``path`` to write to; renamed to ``path`` once it is on the disk, removed on any error.

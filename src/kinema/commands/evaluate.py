@@ -10,8 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from kinema.card import save_card, save_text
-from kinema.errors import InputError
-from kinema.files import check_target, reason, whole_file
+from kinema.files import make_folder_of, whole_file
 from kinema.sample.weights import WeightsFolder
 
 if TYPE_CHECKING:
@@ -28,11 +27,7 @@ def run(options: argparse.Namespace) -> None:
         KinemaError: damaged weights, or a full disk.
     """
     folder = WeightsFolder.find(options.weights)
-    try:
-        options.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot make the folder {options.out} ({reason(error)}): choose another --out") from error
-    check_target(options.out / "report.json")
+    make_folder_of(options.out / "report.json")
 
     from kinema.evaluate import adherence  # torch: only now that all else is known to be right
     from kinema.sample.pipeline import load

@@ -16,7 +16,7 @@ from kinema.clips.video_io import check_output, write_video
 from kinema.config import WorldsConfig, nearest
 from kinema.data import Clip
 from kinema.errors import InputError
-from kinema.files import check_target, reason, whole_file, whole_text
+from kinema.files import check_target, make_folder_of, whole_file, whole_text
 from kinema.sample.order import parse_size
 from kinema.shapes import VideoShape
 from kinema.worlds.families import ABOUT
@@ -94,11 +94,7 @@ def _make(options: argparse.Namespace) -> None:
     families = tuple(options.families.split(",")) if options.families else tuple(ABOUT)
     worlds = dataclasses.replace(_worlds(options, families), clips=options.clips, first_seed=options.first_seed)
     _check_seeds(options.first_seed, options.first_seed + options.clips - 1)
-    try:
-        options.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot make the folder {options.out} ({reason(error)}): choose another --out") from error
-    check_target(options.out / "manifest.json")
+    make_folder_of(options.out / "manifest.json")
     from kinema.clips.shards import make_shards  # numba and MuJoCo
 
     columns = (TextColumn("making clips"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -35,7 +35,7 @@ WEIGHTS = {
     **dict.fromkeys(
         ("flies", "keeps_bouncing", "keeps_swinging", "swings_back", "kicked", "jumps", "turns_back", "rings"), 4.0
     ),
-    **dict.fromkeys(("bounces_again", "lands", "tumbles", "moves", "up_ramp", "leaves", "enters", "rings_cross"), 3.0),
+    **dict.fromkeys(("bounces_again", "lands", "tumbles", "moves", "up_ramp", "leaves", "enters"), 3.0),
     **dict.fromkeys(("rests", "stays_painted"), 2.5),
     "waits": 1.0,
 }

@@ -68,7 +68,6 @@ PHRASES: dict[str, tuple[str, ...]] = {
     "drips": ("drops of water fall into the water", "drops fall into the water", "water drips into the pool"),
     "drop": ("a drop of water falls into the water", "a drop falls into the water", "a single drop hits the water"),
     "rings": ("rings spread over the water", "waves spread on the water", "round waves run outwards"),
-    "rings_cross": ("the rings cross each other", "the waves meet and cross", "two rings of waves meet"),
     # paint
     "paints": ("leave* {other}", "draw* {other}", "paint* {other}"),
     "stays_painted": ("the stroke stays", "the paint stays on the floor", "the stroke does not go away"),

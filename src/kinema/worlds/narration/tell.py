@@ -15,7 +15,7 @@ from kinema.worlds.narration.words import agree, article, join
 
 TOGETHER_S = 0.2  # deeds of one kind that begin so close to each other are one deed of many
 SHARED = (*GOING, "falls", "waits", "bounces", "lands", "rests", "floats", "sinks", "splashes", "swings")
-BARE = ("drips", "rings", "rings_cross", "pieces", "stays_painted")  # their wordings are whole clauses
+BARE = ("drips", "rings", "pieces", "stays_painted")  # their wordings are whole clauses
 
 
 @dataclass(frozen=True)
