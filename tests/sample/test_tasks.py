@@ -111,12 +111,16 @@ def test_a_remix_goes_from_the_codec_to_nothing_of_the_clip(nano: Pipeline, clip
     assert "blue" in [track.color for track in segment(remixes[-1])]
 
 
-def test_outside_its_mask_an_edit_changes_nothing(nano: Pipeline, clips: tuple[Frames, Frames]) -> None:
+def test_outside_its_mask_an_edit_changes_nothing_and_its_edge_does_not_show(
+    nano: Pipeline, clips: tuple[Frames, Frames]
+) -> None:
     mask = np.zeros((64, 64, 3), np.uint8)
     mask[:, 30:] = 255
     frames = make(nano, "a blue cube falls on a grey floor", remix=clips[0], mask=mask)
     np.testing.assert_array_equal(frames[:, :, :30], clips[0][:, :, :30])
-    assert np.abs(frames[:, :, 30:].astype(float) - clips[0][:, :, 30:]).mean() > 2
+    assert np.abs(frames[:, :, 40:].astype(float) - clips[0][:, :, 40:]).mean() > 2
+    steps_W = np.abs(np.diff(frames.astype(float), axis=2)).mean(axis=(0, 1, 3))  # from each column to the next
+    assert steps_W[29] <= 1.5 * np.median(steps_W[20:40])
 
 
 def test_each_moment_of_a_storyboard_follows_its_own_line(nano: Pipeline) -> None:
