@@ -126,8 +126,9 @@ class Pipeline:
         """The finished frames of one variation, one by one: decoded, and with what is given in its place."""
         task = request.task
         if task.bridge:  # the frame after the last one is the first one again
-            first_1HW3 = np.stack(list(decode_frames(self.codec, latents_CTHW[:, :1])))
-            task = dataclasses.replace(task, given=(Run(task.kept + task.bridge - 1, first_1HW3),))
+            decoded_1HW3 = np.stack(list(decode_frames(self.codec, latents_CTHW[:, :1])))
+            first_1HW3 = next((run.pixels_THW3[:1] for run in task.given if run.first == 0), decoded_1HW3)
+            task = dataclasses.replace(task, given=(*task.given, Run(task.kept + task.bridge - 1, first_1HW3)))
         return compose(decode_frames(self.codec, latents_CTHW), task, request.fps)
 
     def facts(self, request: Request) -> dict[str, Any]:
