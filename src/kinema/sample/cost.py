@@ -103,8 +103,9 @@ def memory_of(tokens: int, shape: VideoShape, config: Config) -> float:
     """Peak in bytes while a pack of so many tokens is sampled, or a video of this shape decoded and written."""
     in_model, in_codec = model_weights(config), codec_weights(config.codec)
     frame = shape.height * shape.width
-    at_once = min(shape.frames * frame, max(PIXELS_AT_ONCE, FRAMES_PER_LATENT * min(frame, TILE_PIXELS)))
-    tiled = TILED_BYTES * frame if frame > LARGEST_WHOLE else 0
+    is_tiled = frame > LARGEST_WHOLE
+    at_once = min(shape.frames * frame, max(PIXELS_AT_ONCE, FRAMES_PER_LATENT * (TILE_PIXELS if is_tiled else frame)))
+    tiled = TILED_BYTES * frame if is_tiled else 0
     denoising = (TOKEN_BYTES + TOKEN_BYTES_PER_MLP * config.model.mlp_ratio) * tokens * config.model.width
     decoding = (PIXEL_BYTES + PIXEL_BYTES_PER_CHANNEL * config.codec.width) * at_once + tiled
     return (
