@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 
 from kinema.cli import main
 from kinema.clips.contact_sheet import write_png
-from kinema.clips.video_io import read_video, write_video
+from kinema.clips.video_io import StreamWriter, read_video, write_video
 from sample.pictures import huge_png
 
 FRAMES = np.random.default_rng(0).integers(0, 255, (9, 32, 32, 3), np.uint8)
@@ -186,6 +188,59 @@ def test_again_needs_the_same_sources_and_weights(
     assert main([*again, "--weights", str(weights_folder)]) == 2
     assert "no file a.mp4" in capsys.readouterr().err
     assert not Path("again.mp4").exists()
+
+
+def test_what_a_killed_run_left_does_not_stay(weights_folder: Path, here: Path) -> None:
+    Path(".made.mp4.part").write_bytes(bytes(1_000_000))
+    assert generate(weights_folder, "a ball", "--size", "32x32", "--seconds", "0.4", "--out", "made.mp4") == 0
+    assert not Path(".made.mp4.part").exists() and len(read_video(Path("made.mp4")).pixels_THW3) == 5
+
+
+def test_an_interrupted_run_leaves_nothing(
+    weights_folder: Path, here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(writer: StreamWriter, pixels: object) -> None:
+        assert Path(".made.mp4.part").exists() or not writer._frames
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(StreamWriter, "write", interrupted)
+    before = sorted(os.listdir(here))
+    assert generate(weights_folder, "a ball", "--size", "32x32", "--seconds", "0.4", "--out", "made.mp4") == 130
+    assert capsys.readouterr().err == "kinema: interrupted\n" and sorted(os.listdir(here)) == before
+
+
+def test_weights_of_another_architecture_are_told(
+    weights_folder: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, section, key, value in (
+        ("wider", "model", "width", 128),
+        ("deeper", "model", "depth", 9),
+        ("finer", "codec", "width", 48),
+        ("foreign", "model", "num_attention_heads", 12),
+    ):
+        copy = Path(shutil.copytree(weights_folder, name))
+        config = json.loads((copy / "config.json").read_text())
+        config[section][key] = value
+        (copy / "config.json").write_text(json.dumps(config))
+        assert main(["generate", "a ball", "--weights", name, "--out", "made.mp4"]) == 1
+        said = capsys.readouterr().err
+        assert len(said.splitlines()) == 1 and "does not fit its config" in said
+    Path("empty").mkdir()
+    assert main(["generate", "a ball", "--weights", "empty"]) == 2
+    assert "empty lacks config.json" in capsys.readouterr().err
+    assert not Path("made.mp4").exists()
+
+
+def test_unknown_words_are_named_with_the_nearest_known(
+    weights_folder: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = ["--size", "32x32", "--seconds", "0.1", "--out", "a.gif"]
+    assert generate(weights_folder, "a redd bal and 2 zebras", *small) == 0
+    said = capsys.readouterr().out
+    assert "not known: redd (near: red), bal (near: ball), 2 (near: two), zebras" in said
+    Path("board.toml").write_text('[[beat]]\nat = 0\nuntil = 0.4\ntext = "the bal falls"\n')
+    assert generate(weights_folder, "--storyboard", "board.toml", "--size", "32x32", "--out", "a.gif") == 0
+    assert "bal (near: ball" in capsys.readouterr().out
 
 
 def test_a_prompt_in_another_script_is_told(
