@@ -4,8 +4,8 @@
 
 Seams and jumps are in median changes from frame to frame of the same video (1.5 is hardly seen); a mask's edge is the
 step across it in median steps between neighbouring columns; ``image_db`` is the PSNR of the first frame, read back from
-the MP4, and ``codec_db`` what the codec alone makes of it. ``remix`` is the mean distance in codes from the clip at five
-strengths. Given pictures and clips are world clips of held-out seeds. Repeated, the command goes on.
+the MP4, and ``codec_db`` what the codec alone makes of it. ``remix`` is the mean distance from the clip in codes at
+five strengths. Given pictures and clips are world clips of held-out seeds. Repeated, the command goes on.
 """
 
 from __future__ import annotations
