@@ -95,6 +95,7 @@ class TrainConfig:
     grad_clip: float = 1.0
     ema_decay: float = 0.999
     text_dropout: float = 0.1  # share of clips trained without any text, for guidance
+    short_share: float = 0.5  # of packs that are trained with the short captions, the others with the long ones
     beats_dropout: float = 0.4  # share of captioned clips trained without their beats
     bf16: bool = True  # autocast
     checkpoint_every: int = 250  # steps

@@ -212,7 +212,7 @@ def draw_words(
     words: list[TimedText] = []
     for caption, end_s, no_words in zip(captions, last_s, silent.tolist(), strict=True):
         present = dataclasses.replace(caption, beats=tuple(b for b in caption.beats if b.start_s <= end_s))
-        lines = timed_text(present, short=form < 0.5, beats=beats >= config.beats_dropout)
+        lines = timed_text(present, short=form < config.short_share, beats=beats >= config.beats_dropout)
         words.append(() if no_words else lines)
     return words
 
