@@ -11,11 +11,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 from torch import Tensor
 
 from kinema.captions.tokenizer import CaptionTokenizer
 from kinema.card import Card, load_card
-from kinema.config import Config, FlowConfig, ModelConfig, TextConfig, TrainConfig
+from kinema.codec.autoencoder import VideoAutoencoder, load_codec, save_codec
+from kinema.config import CodecConfig, Config, FlowConfig, ModelConfig, TextConfig, TrainConfig
 from kinema.data import Beat, Caption, Source
 from kinema.errors import InputError, KinemaError
 from kinema.model.patches import patchify
@@ -28,6 +30,7 @@ from kinema.train.model import Stages, draw_words, make_pack, train_model, train
 
 FRAMES = 3  # latent frames
 CONFIG = Config(
+    codec=CodecConfig(width=16, latent_width=16, depth=1),
     text=TextConfig(vocab_size=300, width=32, depth=1, heads=2),
     model=ModelConfig(width=32, depth=1, heads=1, mlp_ratio=2.0),
     train_model=TrainConfig(steps=12, batch=4, warmup_steps=2, image_steps=2, short_steps=3, checkpoint_every=6),
@@ -167,21 +170,22 @@ def runs(tmp_path: Path) -> tuple[Path, Path]:
     """A codec's run folder and a model's."""
     train_model(CONFIG, tmp_path, tmp_path / "model", stop_after=0.0)
     (tmp_path / "codec").mkdir()
-    (tmp_path / "codec" / "codec.safetensors").write_bytes(b"the codec's weights")
+    save_codec(VideoAutoencoder(CONFIG.codec), tmp_path / "codec")
     return tmp_path / "codec", tmp_path / "model"
 
 
 CARD = Card("tiny", 32, 32, 9, 12.0, training={"clips": 12})
 
 
-def test_export_writes_the_averaged_weights_in_bfloat16(tmp_path: Path, runs: tuple[Path, Path]) -> None:
-    from safetensors.torch import load_file
-
+def test_export_writes_matrices_in_bfloat16(tmp_path: Path, runs: tuple[Path, Path]) -> None:
     out = exporting.export(CONFIG, *runs, tmp_path / "weights", CARD)
     tensors: dict[str, Tensor] = load_file(out / "model.safetensors")
     TextToVideo(CONFIG.text, CONFIG.model).load_state_dict(tensors)  # strict
-    assert {tensor.dtype for tensor in tensors.values()} == {torch.bfloat16}
-    assert (out / "codec.safetensors").read_bytes() == b"the codec's weights"
+    trained, exported = load_codec(CONFIG.codec, runs[0]).state_dict(), load_codec(CONFIG.codec, out).state_dict()
+    for name, tensor in trained.items():
+        assert torch.equal(exported[name], tensor.bfloat16().float() if tensor.ndim > 1 else tensor), name
+    for tensor in (*tensors.values(), *load_file(out / "codec.safetensors").values()):
+        assert tensor.dtype == (torch.bfloat16 if tensor.ndim > 1 else torch.float32)
     assert load_card(out / "card.json") == CARD and "clips: 12" in (out / "card.md").read_text()
     assert exporting.configs.load(out / "config.json") == CONFIG
 
