@@ -14,7 +14,8 @@ from kinema.card import Card, save_card, save_text
 from kinema.config import Config
 from kinema.errors import InputError, KinemaError
 from kinema.files import flush, reason
-from kinema.train.checkpoint import newest_checkpoint
+from kinema.train.checkpoint import newest_checkpoint, read_tensors
+from kinema.train.loop import exported_average
 
 
 def export(config: Config, codec_run: Path, model_run: Path, out: Path, card: Card) -> Path:
@@ -34,7 +35,8 @@ def export(config: Config, codec_run: Path, model_run: Path, out: Path, card: Ca
         InputError: a run folder lacks something.
         KinemaError: the disk is full or not writable; an older ``out`` is intact.
     """
-    checkpoint = newest_checkpoint(model_run, prefix="ema.")
+    average = exported_average(config.train_model)
+    checkpoint = newest_checkpoint(model_run)
     if checkpoint is None:
         raise InputError(f"{model_run} holds no complete checkpoint: train the model first")
     copied = (codec_run / "codec.safetensors", model_run / "tokenizer.json", model_run / "vocabulary.json")
@@ -43,7 +45,7 @@ def export(config: Config, codec_run: Path, model_run: Path, out: Path, card: Ca
             raise InputError(f"{source.parent} lacks {source.name}: repeat the training command of that run first")
     model = {
         name: tensor.to(torch.bfloat16) if tensor.is_floating_point() else tensor
-        for name, tensor in checkpoint.group("ema").items()
+        for name, tensor in read_tensors(checkpoint, f"{average}.").items()
     }
     out = out.absolute()
     part, old = (out.with_name(f".{out.name}.{kind}") for kind in ("part", "old"))
