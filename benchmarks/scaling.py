@@ -43,7 +43,7 @@ PROMPT, SEED = "a red ball falls and bounces on a grey floor", 0
 def recipe(width: int, depth: int, budget_flops: float, clips: int, frames: int, codec: Config) -> Config:
     """One run: as many steps as the budget pays for; everything else is equal."""
     worlds = WorldsConfig(families=FAMILIES, frames=frames, clips=clips)
-    model = ModelConfig(width=width, depth=depth, heads=max(1, width // 40))
+    model = ModelConfig(width=width, depth=depth, heads=width // 16)
     tokens = (1 + (frames - 1) // 4) * 16
     steps = max(4, round(budget_flops / (BATCH * flops_of_clip(TEXT, model)(tokens, TEXT_TOKENS))))
     train = TrainConfig(
