@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections import Counter
 from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -26,7 +23,8 @@ from kinema.train import export as exporting
 from kinema.train import model as training
 from kinema.train.latents import LatentDataset
 from kinema.train.metrics import read_metrics
-from kinema.train.model import Stages, draw_words, make_pack, train_model, train_step, velocity_error
+from kinema.train.model import train_model, train_step, velocity_error
+from kinema.train.packs import Drawn, draw_step, draw_words, grids_of, make_pack, noisy_tokens
 
 FRAMES = 3  # latent frames
 CONFIG = Config(
@@ -43,7 +41,7 @@ CAPTION = Caption(
 def dataset(clips: int = training.HELD_OUT_CLIPS + 12) -> LatentDataset:
     """Clips whose latents say their colour, and words that name it."""
     rng = torch.Generator().manual_seed(0)
-    data = LatentDataset([], [], [], [])
+    data = LatentDataset([], [], [], [], list(range(clips)), clips)
     for clip in range(clips):
         color = ("red", "green", "blue")[clip % 3]
         level = (clip % 3 - 1) * torch.ones(16, FRAMES, 4, 4)
@@ -67,37 +65,16 @@ def tokenizer() -> CaptionTokenizer:
     return CaptionTokenizer.train([line for c in dataset(3).captions for line in (c.summary, c.short)], 300)
 
 
-def test_stages_hold_equal_tokens_and_end_on_whole_clips() -> None:
-    stages = Stages(9, 1000, TrainConfig(steps=30, batch=24, image_steps=10, short_steps=10))
-    assert [stages.shape(step) for step in (0, 9, 10, 19, 20, 29)] == [(1, 216)] * 2 + [(5, 43)] * 2 + [(9, 24)] * 2
-    plain = Stages(9, 1000, TrainConfig(steps=30, batch=24))
-    assert {plain.shape(step) for step in range(30)} == {(9, 24)}
-
-
-@settings(max_examples=50, deadline=None)
-@given(
-    clips=st.integers(1, 60),
-    batch=st.integers(1, 30),
-    images=st.integers(0, 5),
-    short=st.integers(0, 5),
-    frames=st.integers(1, 9),
-)
-def test_every_clip_comes_once_before_any_comes_again(
-    clips: int, batch: int, images: int, short: int, frames: int
-) -> None:
-    config = TrainConfig(steps=15, batch=batch, image_steps=images, short_steps=short)
-    stages = Stages(frames, clips, config)
-    seen = Counter[int]()
-    for step in range(config.steps):
-        chosen = stages.indices(step)
-        assert len(chosen) == stages.shape(step)[1]
-        seen.update(chosen)
-        counts = [seen[clip] for clip in range(clips)]
-        assert max(counts) - min(counts) <= 1
+def drawn(
+    data: LatentDataset, clips: list[int], frames: int = FRAMES, flow: FlowConfig = CONFIG.flow, seed: int = 1
+) -> list[Drawn]:
+    """These clips' beginnings, and what a step draws for them."""
+    parts = [dataclasses.replace(grid, frames=frames) for grid in grids_of(data, clips)]
+    return draw_step(data, clips, parts, CONFIG.train_model, flow, torch.Generator().manual_seed(seed))
 
 
 def test_an_image_is_the_beginning_of_its_clip(latents: LatentDataset, tokenizer: CaptionTokenizer) -> None:
-    pack = make_pack(latents, [3, 5], 1, tokenizer, CONFIG, torch.Generator())
+    pack = make_pack(latents, drawn(latents, [3, 5], frames=1), tokenizer, 64)
     assert pack.layout.frames == 2 and pack.layout.uniform
     expected = torch.cat([patchify(latents.latents_CTHW[clip][:, :1]) for clip in (3, 5)]).float()
     assert torch.equal(pack.latents_NC, expected)
@@ -127,14 +104,17 @@ def test_a_prefix_is_not_told_of_later_beats() -> None:
 def test_the_loss_counts_noisy_tokens_only(latents: LatentDataset, tokenizer: CaptionTokenizer) -> None:
     torch.manual_seed(0)
     model = TextToVideo(CONFIG.text, CONFIG.model)
-    pack = make_pack(latents, range(8), FRAMES, tokenizer, CONFIG, torch.Generator())
-    flow = FlowConfig(clean_first_share=1.0, independent_share=0.0)
-    loss = train_step(pack, model, flow, torch.Generator().manual_seed(1))
-    rng = torch.Generator().manual_seed(1)
-    noise_level_F = training.schedule.draw_levels([FRAMES] * 8, flow, rng)
-    error_N = velocity_error(pack, model, noise_level_F, torch.randn(pack.latents_NC.shape, generator=rng))
+    clips = drawn(latents, list(range(8)), flow=FlowConfig(clean_first_share=1.0, independent_share=0.0))
+    pack = make_pack(latents, clips, tokenizer, 64)
+    loss, values = train_step(pack, model, noisy_tokens(clips))
+    error_N = velocity_error(pack, model)
     noisy_BTP = error_N.view(8, FRAMES, -1)[:, 1:]
     torch.testing.assert_close(loss, noisy_BTP.mean())
+    level_N = pack.noise_level_F[pack.layout.frame_N]
+    high_N = level_N >= 0.75
+    assert high_N.any() and values["loss_0.75"] == pytest.approx(float(error_N.detach()[high_N].mean()), rel=1e-5)
+    low_N = (level_N > 0) & (level_N < 0.25)
+    assert low_N.any() and values["loss_0"] == pytest.approx(float(error_N.detach()[low_N].mean()), rel=1e-5)
 
 
 def test_the_model_learns_and_uses_its_words(tmp_path: Path, latents: LatentDataset) -> None:

@@ -16,7 +16,8 @@ from kinema.card import Card, save_card, save_text
 from kinema.config import Config
 from kinema.errors import InputError, KinemaError
 from kinema.files import flush, reason
-from kinema.train.checkpoint import newest_checkpoint
+from kinema.train.checkpoint import newest_checkpoint, read_tensors
+from kinema.train.loop import exported_average
 
 
 def export(config: Config, codec_run: Path, model_run: Path, out: Path, card: Card) -> Path:
@@ -36,7 +37,8 @@ def export(config: Config, codec_run: Path, model_run: Path, out: Path, card: Ca
         InputError: a run folder lacks something.
         KinemaError: the disk is full or not writable; an older ``out`` is intact.
     """
-    checkpoint = newest_checkpoint(model_run, prefix="ema.")
+    average = exported_average(config.train_model)
+    checkpoint = newest_checkpoint(model_run)
     if checkpoint is None:
         raise InputError(f"{model_run} holds no complete checkpoint: train the model first")
     codec, *copied = (codec_run / "codec.safetensors", model_run / "tokenizer.json", model_run / "vocabulary.json")
@@ -51,7 +53,7 @@ def export(config: Config, codec_run: Path, model_run: Path, out: Path, card: Ca
         for source in copied:
             shutil.copyfile(source, part / source.name)
         save_file(_halved(load_file(codec)), part / codec.name)
-        save_file(_halved(checkpoint.group("ema")), part / "model.safetensors")
+        save_file(_halved(read_tensors(checkpoint, f"{average}.")), part / "model.safetensors")
         configs.save(config, part / "config.json")
         save_card(card, part / "card.json")
         save_text(card, part / "card.md")
