@@ -309,6 +309,11 @@ def test_train_shows_its_settings_without_training(here: Path, capsys: pytest.Ca
         (["model"], "--codec"),
         (["model", "--codec", "missing"], "missing"),
         (["codec", "--stop-after", "-1"], "--stop-after"),
+        (["model", "--set", "worlds.shapes=[[60,64,33,0.5]]"], "size 64x60"),
+        (["model", "--set", "worlds.shapes=[[64,64,32,0.5]]"], "32 frames"),
+        (["model", "--set", "worlds.shapes=[[64,64,33,0]]"], "share of 0"),
+        (["model", "--set", "worlds.shapes=[[64,64,33,0.6],[32,32,33,0.6]]"], "add up to 1.2"),
+        (["model", "--set", "worlds.shapes=[[64,64,33]]"], "lists of 4"),
         (["both"], "codec"),
     ],
 )

@@ -31,6 +31,8 @@ class WorldsConfig:
     samples_per_pixel: int = 4
     clips: int = 8000  # number of training clips, seeds first_seed … first_seed + clips - 1
     first_seed: int = 0
+    # Other shapes of the model's training clips: (height, width, frames, share); the rest is as above.
+    shapes: tuple[tuple[int, int, int, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,8 @@ class TrainConfig:
     """One training run of the codec or of the model."""
 
     steps: int = 2000
-    batch: int = 24  # clips a step
+    batch: int = 24  # clips a step; the model fills a budget of as many tokens with clips of any shape
+    muon: bool = True  # for matrices; False gives them to AdamW
     muon_lr: float = 0.02  # matrices
     adamw_lr: float = 1.5e-3  # everything else
     weight_decay: float = 0.01
@@ -94,9 +97,15 @@ class TrainConfig:
     decay_share: float = 0.3  # last share of the steps over which the rate falls to zero
     grad_clip: float = 1.0
     ema_decay: float = 0.999
+    ema_long_decay: float = 0.0  # of a second, longer average of the weights; 0 is none
+    ema_export: str = "short"  # which of the two is exported: short or long; may be chosen afterwards
     text_dropout: float = 0.1  # share of clips trained without any text, for guidance
-    beats_dropout: float = 0.4  # share of captioned clips trained without their beats
+    short_share: float = 0.5  # of packs that are trained with the short captions, the others with the long ones
+    summary_dropout: float = 0.0  # share of clips trained without their summary, on their beats alone
+    beats_dropout: float = 0.4  # share of steps without beats
     bf16: bool = True  # autocast
+    compile: bool = True  # the model's blocks, on CUDA
+    recompute: bool = False  # activations of the model's blocks in the backward pass: slower, in less memory
     checkpoint_every: int = 250  # steps
     validate_every: int = 0  # steps; 0 is at every checkpoint
     log_every: int = 10  # steps
@@ -259,7 +268,12 @@ def _coerce(where: str, hint: Any, value: Any) -> Any:
     if isinstance(hint, types.GenericAlias):
         if not isinstance(value, list):
             raise InputError(f"{where} must be a list, not {value!r}")
-        return tuple(value)
+        items = typing.get_args(hint)
+        if items[-1] is ...:
+            items = items[:1] * len(value)
+        if len(items) != len(value):
+            raise InputError(f"{where} must hold lists of {len(items)}, not {value!r}")
+        return tuple(_coerce(where, item, entry) for item, entry in zip(items, value, strict=True))
     if type(value) is not hint:
         raise InputError(f"{where} must be {hint.__name__}, not {value!r}")
     return value

@@ -2,72 +2,104 @@
 
 from __future__ import annotations
 
+import resource
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from kinema.errors import InputError, KinemaError
-from kinema.train import checkpoint as checkpoints
-from kinema.train.checkpoint import Checkpoint, claim_folder, newest_checkpoint, save_checkpoint
+from kinema.train.checkpoint import COMPLETE, claim_folder, newest_checkpoint, read_tensors, restore_newest
+from kinema.train.checkpoint import save_checkpoint as save
 
 
-def numbered(step: int) -> Checkpoint:
-    return Checkpoint({"weights.a": torch.full((4, 4), float(step)), "ema.a": torch.zeros(2)}, {"step": step})
+def numbered(step: int) -> dict[str, Tensor]:
+    return {"weights.a": torch.full((4, 4), float(step)), "ema.a": torch.full((2,), float(-step))}
+
+
+def save_numbered(out: Path, step: int) -> Path:
+    return save(out, step, numbered(step), {"step": step})
+
+
+def names(out: Path) -> list[str]:
+    return sorted(path.name for path in (out / "checkpoints").iterdir())
 
 
 def test_the_newest_comes_back_and_old_ones_go(tmp_path: Path) -> None:
-    assert newest_checkpoint(tmp_path) is None
+    assert newest_checkpoint(tmp_path) is None and restore_newest(tmp_path, numbered(0)) is None
     for step in (5, 10, 15):
-        save_checkpoint(tmp_path, step, numbered(step))
-    found = newest_checkpoint(tmp_path)
+        save_numbered(tmp_path, step)
+    tensors = numbered(0)
+    found = restore_newest(tmp_path, tensors)
     assert found is not None and found.facts == {"step": 15}
-    assert torch.equal(found.group("weights")["a"], torch.full((4, 4), 15.0))
-    assert [path.name for path in sorted((tmp_path / "checkpoints").iterdir())] == [
-        "00000010.safetensors",
-        "00000015.safetensors",
-    ]
+    assert all(torch.equal(tensors[name], tensor) for name, tensor in numbered(15).items())
+    assert names(tmp_path) == ["00000010", "00000015"]
 
 
 def test_only_the_tensors_asked_for_are_read(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path, 1, numbered(1))
-    found = newest_checkpoint(tmp_path, prefix="ema.")
-    assert found is not None and list(found.tensors) == ["ema.a"]
-
-
-@pytest.mark.parametrize("kept", [0, 4, 60, 0.9])
-def test_a_truncated_one_is_passed_over(tmp_path: Path, kept: float) -> None:
-    save_checkpoint(tmp_path, 1, numbered(1))
-    path = save_checkpoint(tmp_path, 2, numbered(2))
-    content = path.read_bytes()
-    path.write_bytes(content[: int(kept * len(content)) if 0 < kept < 1 else int(kept)])
+    save_numbered(tmp_path, 1)
     found = newest_checkpoint(tmp_path)
-    assert found is not None and found.facts == {"step": 1}
+    assert found is not None
+    tensors = read_tensors(found, "ema.")
+    assert list(tensors) == ["a"] and torch.equal(tensors["a"], torch.full((2,), -1.0))
+
+
+@pytest.mark.parametrize("file", ["__0_0.distcp", ".metadata", COMPLETE])
+@pytest.mark.parametrize("kept", [0, 0.9, None])
+def test_one_that_is_not_complete_is_passed_over(tmp_path: Path, file: str, kept: float | None) -> None:
+    save_numbered(tmp_path, 1)
+    path = save_numbered(tmp_path, 2) / file
+    content = path.read_bytes()
+    path.unlink() if kept is None else path.write_bytes(content[: int(kept * len(content))])
+    tensors = numbered(0)
+    found = restore_newest(tmp_path, tensors)
+    assert found is not None and found.facts == {"step": 1} and tensors["weights.a"][0, 0] == 1
+    save_numbered(tmp_path, 2)  # the run comes to that step again
+    found = newest_checkpoint(tmp_path)
+    assert found is not None and found.facts == {"step": 2}
+
+
+def test_spoilt_bytes_are_passed_over_and_never_silently_dropped(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    save_numbered(tmp_path, 1)
+    for step in (2, 1):
+        path = save_numbered(tmp_path, step) / ".metadata"
+        path.write_bytes(b"x" * path.stat().st_size)
+        if step == 2:
+            found = restore_newest(tmp_path, numbered(0))
+            assert found is not None and found.facts == {"step": 1} and "00000002 is damaged" in caplog.text
+    with pytest.raises(KinemaError, match="no checkpoint in .* can be read"):
+        restore_newest(tmp_path, numbered(0))
 
 
 @pytest.mark.parametrize("memory_format", [torch.channels_last_3d, torch.contiguous_format])
 def test_any_memory_format_is_stored(tmp_path: Path, memory_format: torch.memory_format) -> None:
     kernel = torch.randn(4, 3, 2, 2, 2).to(memory_format=memory_format)
-    save_checkpoint(tmp_path, 1, Checkpoint({"kernel": kernel}, {}))
-    found = newest_checkpoint(tmp_path)
-    assert found is not None and torch.equal(found.tensors["kernel"], kernel)
+    save(tmp_path, 1, {"kernel": kernel}, {})
+    back = torch.zeros_like(kernel)
+    restore_newest(tmp_path, {"kernel": back})
+    assert torch.equal(back, kernel) and back.is_contiguous(memory_format=memory_format)
 
 
-def test_a_full_disk_leaves_the_last_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    save_checkpoint(tmp_path, 1, numbered(1))
+@pytest.fixture
+def small_disk() -> Iterator[None]:
+    """Files may not grow beyond a megabyte: the system refuses to write, as a full disk does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
-    def half(tensors: dict[str, Tensor], path: Path, metadata: Any) -> None:
-        Path(path).write_bytes(b"half a file")
-        raise checkpoints.SafetensorError("I/O error: No space left on device (os error 28)")
 
-    monkeypatch.setattr(checkpoints, "save_file", half)
-    with pytest.raises(KinemaError, match="No space left on device") as caught:
-        save_checkpoint(tmp_path, 2, numbered(2))
+def test_a_disk_that_takes_no_more_leaves_the_last_one(tmp_path: Path, small_disk: None) -> None:
+    save_numbered(tmp_path, 1)
+    with pytest.raises(KinemaError, match="cannot write .*00000002 .*large") as caught:
+        save(tmp_path, 2, numbered(2) | {"much": torch.zeros(1 << 19)}, {"step": 2})
     assert "\n" not in str(caught.value)
-    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["00000001.safetensors"]
-    found = newest_checkpoint(tmp_path)
+    assert names(tmp_path) == ["00000001"]
+    found = restore_newest(tmp_path, numbered(0))
     assert found is not None and found.facts == {"step": 1}
 
 

@@ -225,7 +225,7 @@ def test_a_run_with_a_critic_resumes_bit_identically(tmp_path: Path) -> None:
     assert [line["step"] for line in read_metrics(tmp_path / "whole") if "held_out_psnr" in line] == [4, 6]
 
 
-def test_caching_resumes_and_damage_is_named(tmp_path: Path) -> None:
+def test_caching_resumes_and_damage_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     torch.manual_seed(0)
     codec = VideoAutoencoder(TINY).eval()
     cache_latents(codec, WORLDS, tmp_path, shard_clips=2, workers=1)
@@ -234,8 +234,11 @@ def test_caching_resumes_and_damage_is_named(tmp_path: Path) -> None:
     assert len(shards) == 3
 
     shards[1].write_bytes(whole[1].replace(b"caption", b"capsize", 1))
-    with pytest.raises(InputError, match=f"{shards[1].name} is missing or damaged"):
-        load_latents(tmp_path)
+    with caplog.at_level("WARNING"):
+        left = load_latents(tmp_path)
+    assert f"{shards[1].name} is missing or damaged: its 2 clips are left out" in caplog.text
+    assert "1 of 3 shards" in caplog.text
+    assert left.damaged == (shards[1].name,) and (left.places, left.total) == ([0, 1, 4, 5], 6)
     shards[1].unlink()
     untouched = shards[0].stat().st_mtime_ns
     cache_latents(codec, WORLDS, tmp_path, shard_clips=2, workers=1)

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections import Counter
 from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from safetensors.torch import load_file
 from torch import Tensor
 
 from kinema.captions.tokenizer import CaptionTokenizer
 from kinema.card import Card, load_card
-from kinema.config import Config, FlowConfig, ModelConfig, TextConfig, TrainConfig
+from kinema.codec.autoencoder import VideoAutoencoder, load_codec, save_codec
+from kinema.config import CodecConfig, Config, FlowConfig, ModelConfig, TextConfig, TrainConfig
 from kinema.data import Beat, Caption, Source
 from kinema.errors import InputError, KinemaError
 from kinema.model.patches import patchify
@@ -24,10 +23,12 @@ from kinema.train import export as exporting
 from kinema.train import model as training
 from kinema.train.latents import LatentDataset
 from kinema.train.metrics import read_metrics
-from kinema.train.model import Stages, draw_words, make_pack, train_model, train_step, velocity_error
+from kinema.train.model import train_model, train_step, velocity_error
+from kinema.train.packs import Drawn, draw_step, draw_words, grids_of, make_pack, noisy_tokens
 
 FRAMES = 3  # latent frames
 CONFIG = Config(
+    codec=CodecConfig(width=16, latent_width=16, depth=1),
     text=TextConfig(vocab_size=300, width=32, depth=1, heads=2),
     model=ModelConfig(width=32, depth=1, heads=1, mlp_ratio=2.0),
     train_model=TrainConfig(steps=12, batch=4, warmup_steps=2, image_steps=2, short_steps=3, checkpoint_every=6),
@@ -40,7 +41,7 @@ CAPTION = Caption(
 def dataset(clips: int = training.HELD_OUT_CLIPS + 12) -> LatentDataset:
     """Clips whose latents say their colour, and words that name it."""
     rng = torch.Generator().manual_seed(0)
-    data = LatentDataset([], [], [], [])
+    data = LatentDataset([], [], [], [], list(range(clips)), clips)
     for clip in range(clips):
         color = ("red", "green", "blue")[clip % 3]
         level = (clip % 3 - 1) * torch.ones(16, FRAMES, 4, 4)
@@ -64,37 +65,16 @@ def tokenizer() -> CaptionTokenizer:
     return CaptionTokenizer.train([line for c in dataset(3).captions for line in (c.summary, c.short)], 300)
 
 
-def test_stages_hold_equal_tokens_and_end_on_whole_clips() -> None:
-    stages = Stages(9, 1000, TrainConfig(steps=30, batch=24, image_steps=10, short_steps=10))
-    assert [stages.shape(step) for step in (0, 9, 10, 19, 20, 29)] == [(1, 216)] * 2 + [(5, 43)] * 2 + [(9, 24)] * 2
-    plain = Stages(9, 1000, TrainConfig(steps=30, batch=24))
-    assert {plain.shape(step) for step in range(30)} == {(9, 24)}
-
-
-@settings(max_examples=50, deadline=None)
-@given(
-    clips=st.integers(1, 60),
-    batch=st.integers(1, 30),
-    images=st.integers(0, 5),
-    short=st.integers(0, 5),
-    frames=st.integers(1, 9),
-)
-def test_every_clip_comes_once_before_any_comes_again(
-    clips: int, batch: int, images: int, short: int, frames: int
-) -> None:
-    config = TrainConfig(steps=15, batch=batch, image_steps=images, short_steps=short)
-    stages = Stages(frames, clips, config)
-    seen = Counter[int]()
-    for step in range(config.steps):
-        chosen = stages.indices(step)
-        assert len(chosen) == stages.shape(step)[1]
-        seen.update(chosen)
-        counts = [seen[clip] for clip in range(clips)]
-        assert max(counts) - min(counts) <= 1
+def drawn(
+    data: LatentDataset, clips: list[int], frames: int = FRAMES, flow: FlowConfig = CONFIG.flow, seed: int = 1
+) -> list[Drawn]:
+    """These clips' beginnings, and what a step draws for them."""
+    parts = [dataclasses.replace(grid, frames=frames) for grid in grids_of(data, clips)]
+    return draw_step(data, clips, parts, CONFIG.train_model, flow, torch.Generator().manual_seed(seed))
 
 
 def test_an_image_is_the_beginning_of_its_clip(latents: LatentDataset, tokenizer: CaptionTokenizer) -> None:
-    pack = make_pack(latents, [3, 5], 1, tokenizer, CONFIG, torch.Generator())
+    pack = make_pack(latents, drawn(latents, [3, 5], frames=1), tokenizer, 64)
     assert pack.layout.frames == 2 and pack.layout.uniform
     expected = torch.cat([patchify(latents.latents_CTHW[clip][:, :1]) for clip in (3, 5)]).float()
     assert torch.equal(pack.latents_NC, expected)
@@ -124,14 +104,17 @@ def test_a_prefix_is_not_told_of_later_beats() -> None:
 def test_the_loss_counts_noisy_tokens_only(latents: LatentDataset, tokenizer: CaptionTokenizer) -> None:
     torch.manual_seed(0)
     model = TextToVideo(CONFIG.text, CONFIG.model)
-    pack = make_pack(latents, range(8), FRAMES, tokenizer, CONFIG, torch.Generator())
-    flow = FlowConfig(clean_first_share=1.0, independent_share=0.0)
-    loss = train_step(pack, model, flow, torch.Generator().manual_seed(1))
-    rng = torch.Generator().manual_seed(1)
-    noise_level_F = training.schedule.draw_levels([FRAMES] * 8, flow, rng)
-    error_N = velocity_error(pack, model, noise_level_F, torch.randn(pack.latents_NC.shape, generator=rng))
+    clips = drawn(latents, list(range(8)), flow=FlowConfig(clean_first_share=1.0, independent_share=0.0))
+    pack = make_pack(latents, clips, tokenizer, 64)
+    loss, values = train_step(pack, model, noisy_tokens(clips))
+    error_N = velocity_error(pack, model)
     noisy_BTP = error_N.view(8, FRAMES, -1)[:, 1:]
     torch.testing.assert_close(loss, noisy_BTP.mean())
+    level_N = pack.noise_level_F[pack.layout.frame_N]
+    high_N = level_N >= 0.75
+    assert high_N.any() and values["loss_0.75"] == pytest.approx(float(error_N.detach()[high_N].mean()), rel=1e-5)
+    low_N = (level_N > 0) & (level_N < 0.25)
+    assert low_N.any() and values["loss_0"] == pytest.approx(float(error_N.detach()[low_N].mean()), rel=1e-5)
 
 
 def test_the_model_learns_and_uses_its_words(tmp_path: Path, latents: LatentDataset) -> None:
@@ -167,21 +150,22 @@ def runs(tmp_path: Path) -> tuple[Path, Path]:
     """A codec's run folder and a model's."""
     train_model(CONFIG, tmp_path, tmp_path / "model", stop_after=0.0)
     (tmp_path / "codec").mkdir()
-    (tmp_path / "codec" / "codec.safetensors").write_bytes(b"the codec's weights")
+    save_codec(VideoAutoencoder(CONFIG.codec), tmp_path / "codec")
     return tmp_path / "codec", tmp_path / "model"
 
 
 CARD = Card("tiny", 32, 32, 9, 12.0, training={"clips": 12})
 
 
-def test_export_writes_the_averaged_weights_in_bfloat16(tmp_path: Path, runs: tuple[Path, Path]) -> None:
-    from safetensors.torch import load_file
-
+def test_export_writes_matrices_in_bfloat16(tmp_path: Path, runs: tuple[Path, Path]) -> None:
     out = exporting.export(CONFIG, *runs, tmp_path / "weights", CARD)
     tensors: dict[str, Tensor] = load_file(out / "model.safetensors")
     TextToVideo(CONFIG.text, CONFIG.model).load_state_dict(tensors)  # strict
-    assert {tensor.dtype for tensor in tensors.values()} == {torch.bfloat16}
-    assert (out / "codec.safetensors").read_bytes() == b"the codec's weights"
+    trained, exported = load_codec(CONFIG.codec, runs[0]).state_dict(), load_codec(CONFIG.codec, out).state_dict()
+    for name, tensor in trained.items():
+        assert torch.equal(exported[name], tensor.bfloat16().float() if tensor.ndim > 1 else tensor), name
+    for tensor in (*tensors.values(), *load_file(out / "codec.safetensors").values()):
+        assert tensor.dtype == (torch.bfloat16 if tensor.ndim > 1 else torch.float32)
     assert load_card(out / "card.json") == CARD and "clips: 12" in (out / "card.md").read_text()
     assert exporting.configs.load(out / "config.json") == CONFIG
 

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from kinema.config import TrainConfig
+from kinema.train.muon import Muon
 from kinema.train.optimizer import MuonAdamW, rate_factor, split_parameters
 
 
@@ -40,6 +41,27 @@ def test_frozen_parameters_are_left_out() -> None:
     module.hidden.weight.requires_grad_(False)
     muon, adamw = split_parameters(module)
     assert "hidden.weight" not in muon | adamw
+
+
+def test_muon_is_that_of_torch() -> None:
+    torch.manual_seed(0)
+    ours, theirs = nn.Linear(24, 40, bias=False), nn.Linear(24, 40, bias=False)
+    theirs.load_state_dict(ours.state_dict())
+    optimizer = Muon(ours.parameters(), 0.05, 0.1)
+    reference = torch.optim.Muon(theirs.parameters(), 0.05, 0.1, 0.95)
+    for _ in range(3):
+        ours.weight.grad = torch.randn(40, 24)
+        theirs.weight.grad = ours.weight.grad.clone()
+        optimizer.step()
+        reference.step()
+    assert torch.equal(ours.weight, theirs.weight)
+
+
+def test_without_muon_all_goes_to_adamw() -> None:
+    module = Mixed()
+    optimizer = MuonAdamW(module, TrainConfig(muon=False))
+    assert len(optimizer.parameters()) == len(list(module.parameters()))
+    assert {name.partition(".")[0] for name in optimizer.state()} == {"step", "exp_avg", "exp_avg_sq"}
 
 
 def test_muon_updates_are_nearly_orthogonal_whatever_the_gradient() -> None:
@@ -87,7 +109,8 @@ def test_state_survives_a_round_trip() -> None:
         parameter.grad = gradient.clone()
     one.step(1.0)
     second.load_state_dict(first.state_dict())
-    other.load_state(one.state())
+    for name, tensor in other.state().items():  # made before the first step
+        tensor.copy_(one.state()[name])
     for module, optimizer in ((first, one), (second, other)):
         for parameter, gradient in zip(module.parameters(), gradients, strict=True):
             parameter.grad = gradient.clone()

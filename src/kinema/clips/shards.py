@@ -30,7 +30,7 @@ from kinema.config import WorldsConfig
 from kinema.data import Clip, WorldState
 from kinema.errors import InputError, KinemaError
 from kinema.files import whole_file, whole_text
-from kinema.worlds.make import VERSION, family_of, make_clip
+from kinema.worlds.make import VERSION, numbered_clip
 
 Sample = dict[str, bytes]  # file extension → content, and ``__key__``
 
@@ -72,7 +72,7 @@ def make_shards(
         KinemaError: the disk is full, or Ray is asked for and not installed.
     """
     run = _ray_run if ray else _local_run
-    manifest = open_manifest(out, {"version": VERSION, "worlds": asdict(worlds), "shard_clips": shard_clips})
+    manifest = open_manifest(out, {"version": VERSION, "worlds": worlds_facts(worlds), "shard_clips": shard_clips})
     plans = plan_shards(worlds, shard_clips)
     damaged = [name for name, facts in manifest["shards"].items() if not is_whole(out / name, facts["sha256"])]
     for name in damaged:
@@ -118,6 +118,11 @@ def open_manifest(out: Path, made_from: Mapping[str, Any]) -> dict[str, Any]:
             was = ", ".join(_differences(earlier.get(key), value)) or key
             raise InputError(f"{out} holds clips made from other settings ({was}): choose another folder for --out")
     return manifest
+
+
+def worlds_facts(worlds: WorldsConfig) -> dict[str, Any]:
+    """What a manifest says of the settings; without ``shapes`` if there are none, as folders of old have it."""
+    return {key: value for key, value in asdict(worlds).items() if key != "shapes" or value}
 
 
 def is_whole(shard: Path, sha256: str) -> bool:
@@ -199,7 +204,7 @@ def state_arrays(state: WorldState) -> dict[str, NDArray[Any]]:
 
 
 def _samples(worlds: WorldsConfig, seeds: Sequence[int]) -> list[Sample]:
-    return [sample_of(make_clip(family_of(seed - worlds.first_seed, worlds), seed, worlds)) for seed in seeds]
+    return [sample_of(numbered_clip(seed, worlds)) for seed in seeds]
 
 
 Run = Iterator[tuple[str, dict[str, Any]]]

@@ -79,8 +79,9 @@ class VideoAutoencoder(nn.Module):
     def forward(self, video_BCTHW: Tensor, generator: torch.Generator | None = None) -> Reconstruction:
         """One training pass: encode, normalise by the batch's statistics, add noise, decode without clamping."""
         latents = self.normalizer(self.encoder(to_BTHWC(video_BCTHW)))
-        noise = torch.randn(latents.shape, generator=generator, device=latents.device, dtype=latents.dtype)
-        video = self.decoder(latents + self.config.latent_noise * noise)
+        where = latents.device if generator is None else generator.device
+        noise = torch.randn(latents.shape, generator=generator, device=where, dtype=latents.dtype)
+        video = self.decoder(latents + self.config.latent_noise * noise.to(latents.device))
         return Reconstruction(to_BCTHW(video).float(), to_BCTHW(latents))
 
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from kinema.card import Card, SamplingDefaults
 from kinema.clips.footage import find_footage
-from kinema.config import Config, load, override, preset, to_dict
+from kinema.config import Config, WorldsConfig, load, override, preset, to_dict
 from kinema.errors import InputError
 from kinema.sample.weights import WeightsFolder
+from kinema.shapes import VideoShape
 
 if TYPE_CHECKING:
     from kinema.train.loop import FitResult
@@ -27,6 +28,7 @@ def run(options: argparse.Namespace) -> None:
         KinemaError: training diverged, or the disk is full.
     """
     config = override(preset(options.preset), options.set)
+    _check_shapes(config.worlds)
     _check(options)
     if options.dry_run:
         print(json.dumps(to_dict(config), indent=2))
@@ -61,6 +63,21 @@ def _check(options: argparse.Namespace) -> None:
     existing = next(folder for folder in (options.out, *options.out.absolute().parents) if folder.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         raise InputError(f"cannot write in {existing}: choose another --out")
+
+
+def _check_shapes(worlds: WorldsConfig) -> None:
+    """Fails now if training clips cannot have the shapes of a recipe.
+
+    Raises:
+        InputError: names the first impossible shape, or shares that are no shares.
+    """
+    VideoShape(worlds.frames, worlds.height, worlds.width)
+    for height, width, frames, share in worlds.shapes:
+        VideoShape(frames, height, width)
+        if not 0 < share <= 1:
+            raise InputError(f"worlds.shapes has a share of {share:g}: give more than 0 and at most 1")
+    if (total := sum(share for *_, share in worlds.shapes)) > 1 + 1e-9:
+        raise InputError(f"the shares of worlds.shapes add up to {total:g}: give at most 1")
 
 
 def _codec_folder(name_or_folder: str, config: Config) -> Path:

@@ -8,16 +8,16 @@ from dataclasses import replace
 from kinema.clips.pool import ordered_map
 from kinema.config import WorldsConfig
 from kinema.data import Clip
-from kinema.worlds.make import family_of, make_clip
+from kinema.worlds.make import numbered_clip
 
 
 def render_clips(worlds: WorldsConfig, seeds: Sequence[int], workers: int | None = None) -> Iterator[Clip]:
     """The clips of these seeds in order, without state, rendered ahead on all cores.
 
-    A seed's family follows from its distance to ``worlds.first_seed``: the families take turns.
+    A seed's family and shape follow from its distance to ``worlds.first_seed``.
     """
     return ordered_map(_render, worlds, seeds, workers)
 
 
 def _render(worlds: WorldsConfig, seeds: Sequence[int]) -> list[Clip]:
-    return [replace(make_clip(family_of(seed - worlds.first_seed, worlds), seed, worlds), state=None) for seed in seeds]
+    return [replace(numbered_clip(seed, worlds), state=None) for seed in seeds]

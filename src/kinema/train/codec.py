@@ -28,6 +28,7 @@ from kinema.train.codec_data import CodecData, HeldOut, Pool, draw_crops, frames
 from kinema.train.critic import Critic, adversarial_losses
 from kinema.train.loop import fit
 from kinema.train.metrics import Records, numbers_of
+from kinema.train.parallel import ALONE, Team
 
 SHOWN_CLIPS = 10  # on the contact sheet, each original above its reconstruction
 CALIBRATION_CLIPS = 200  # for the exact statistics of the latents
@@ -66,6 +67,7 @@ def train_codec(
     stop_after: float | None = None,
     footage: Path | None = None,
     init: Path | None = None,
+    team: Team = ALONE,
 ) -> Path:
     """Makes the clips, trains the codec and scores it on held-out ones; repeating the call resumes it.
 
@@ -75,6 +77,8 @@ def train_codec(
         stop_after: seconds after which to stop at a checkpoint.
         footage: a folder of real videos to train on as well (``train_codec.data_share`` of the crops).
         init: a folder whose ``codec.safetensors`` is the beginning.
+        team: the processes; every one has the whole network and takes its share of the crops. The statistics that
+            normalise latents in training are those of the share.
 
     Returns:
         The weights, ``out/codec.safetensors``, beside ``config.json``, ``scores.json`` and ``reconstructions.png``.
@@ -93,17 +97,25 @@ def train_codec(
         settings["init"] = hashlib.sha256((init / "codec.safetensors").read_bytes()).hexdigest()
     if footage is not None:
         settings["data"] = str(footage.resolve())
-    claim_folder(out, settings)
-    save(config, out / "config.json")
+    claim_folder(out, settings, team)
+    if team.leads:
+        save(config, out / "config.json")
+        load_data(config, out, footage)  # makes what is missing
+    team.wait()
     data = load_data(config, out, footage)
     size = (config.worlds.height, config.worlds.width)
 
     def loss_fn(step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        return codec_step(pupil, draw_crops(data.pools, size, train.batch, generator), step, train, generator)
+        crops_BCTHW = draw_crops(data.pools, size, train.batch, generator)
+        mine_BCTHW = crops_BCTHW[team.process :: team.processes]
+        part = len(mine_BCTHW) / len(crops_BCTHW)
+        mine_BCTHW = mine_BCTHW if part else crops_BCTHW[:1]  # of a step with fewer crops than processes: counts 0
+        loss, values = codec_step(pupil, mine_BCTHW.to(team.device), step, train, generator)
+        return part * loss, {name: part * value for name, value in values.items()}
 
     def on_validation(step: int, averaged: nn.Module) -> Records:
         assert isinstance(averaged, Pupil)
-        return validate(averaged.codec, data, out / "reconstructions.png", bf16)
+        return validate(averaged.codec, data, out / "reconstructions.png", bf16) if team.leads else {}
 
     result = fit(
         pupil,
@@ -115,11 +127,15 @@ def train_codec(
         on_validation=on_validation,
         stop_after=stop_after,
         settings=settings,
+        team=team,
     )
     scores = numbers_of(on_validation(result.step, result.module))
-    whole_text(out / "scores.json", json.dumps(scores, indent=2) + "\n")
     assert isinstance(result.module, Pupil)
-    return save_codec(result.module.codec, out)
+    if team.leads:
+        whole_text(out / "scores.json", json.dumps(scores, indent=2) + "\n")
+        save_codec(result.module.codec.cpu(), out)
+    team.wait()
+    return out / "codec.safetensors"
 
 
 def codec_step(
@@ -198,20 +214,22 @@ def calibrate(codec: VideoAutoencoder, pools: list[Pool], bf16: bool) -> None:
     """Gives the codec the exact statistics of its latents on whole clips of the first pool."""
     clips_NTHW3, raw = pools[0].clips_NTHW3, []
     clips_NTHW3 = clips_NTHW3[:: max(1, len(clips_NTHW3) // CALIBRATION_CLIPS)]
-    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+    device = next(codec.parameters()).device
+    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         for start in range(0, len(clips_NTHW3), EVALUATION_BATCH):
-            raw.append(codec.encoder(to_BTHWC(from_uint8(clips_NTHW3[start : start + EVALUATION_BATCH]))))
+            video_BCTHW = from_uint8(clips_NTHW3[start : start + EVALUATION_BATCH]).to(device)
+            raw.append(codec.encoder(to_BTHWC(video_BCTHW)))
     codec.normalizer.set_statistics(torch.cat(raw))
 
 
 @torch.no_grad()
 def reconstruct(codec: VideoAutoencoder, clips_NTHW3: NDArray[np.uint8], bf16: bool) -> NDArray[np.uint8]:
     """Encodes and decodes whole clips."""
-    decoded = []
-    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+    decoded, device = [], next(codec.parameters()).device
+    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         for start in range(0, len(clips_NTHW3), EVALUATION_BATCH):
-            video_BCTHW = from_uint8(clips_NTHW3[start : start + EVALUATION_BATCH])
-            decoded.append(to_uint8(codec.decode(codec.encode(video_BCTHW))))
+            video_BCTHW = from_uint8(clips_NTHW3[start : start + EVALUATION_BATCH]).to(device)
+            decoded.append(to_uint8(codec.decode(codec.encode(video_BCTHW)).cpu()))
     return np.concatenate(decoded)
 
 

@@ -22,7 +22,7 @@ from kinema.data import Clip
 from kinema.files import whole_file
 from kinema.shapes import FRAMES_PER_LATENT, MAX_SIDE, nearest_frames
 from kinema.train.clips import render_clips
-from kinema.worlds.make import family_of, make_clip
+from kinema.worlds.make import family_of, numbered_clip
 
 logger = logging.getLogger(__name__)
 
@@ -95,6 +95,7 @@ def _add_footage(data: CodecData, config: Config, out: Path, footage: Path, shar
 
 
 def _add_worlds(data: CodecData, worlds: WorldsConfig, out: Path, share: float) -> None:
+    worlds = replace(worlds, shapes=())  # crops are of one shape
     clips = min(POOL_CLIPS, worlds.clips)
     first, unseen = worlds.first_seed, worlds.first_seed + worlds.clips
     large = replace(worlds, height=LARGE * worlds.height, width=LARGE * worlds.width)
@@ -139,7 +140,7 @@ def load_pool(worlds: WorldsConfig, seeds: range, path: Path) -> Pixels:
 
 
 def _rendered_here(worlds: WorldsConfig, seeds: range) -> Iterator[Clip]:
-    return (make_clip(family_of(seed - worlds.first_seed, worlds), seed, worlds) for seed in seeds)
+    return (numbered_clip(seed, worlds) for seed in seeds)
 
 
 def draw_crops(pools: list[Pool], size: tuple[int, int], batch: int, generator: torch.Generator) -> Tensor:

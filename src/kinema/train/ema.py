@@ -1,4 +1,4 @@
-"""The moving average of the weights, which is what samples and evaluations use."""
+"""Moving averages of the weights, which are what samples and evaluations use."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import copy
 
 import torch
 from torch import Tensor, nn
+
+from kinema.train.parallel import local
 
 
 class MovingAverage:
@@ -22,11 +24,11 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Moves the average towards the module's present weights."""
+        """Moves the average towards the module's present weights; of sharded ones, every process moves its part."""
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
-        averages: list[Tensor] = list(self.module.parameters())
-        sources: list[Tensor] = list(self._source.parameters())
+        averages: list[Tensor] = [local(p) for p in self.module.parameters()]
+        sources: list[Tensor] = [local(p) for p in self._source.parameters()]
         torch._foreach_lerp_(averages, sources, 1 - decay)
         for average, source in zip(self.module.buffers(), self._source.buffers(), strict=True):
             average.copy_(source)

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from kinema import config as configs
 from kinema.card import Card, save_card, save_text
 from kinema.config import Config
 from kinema.errors import InputError, KinemaError
 from kinema.files import flush, reason
-from kinema.train.checkpoint import newest_checkpoint
+from kinema.train.checkpoint import newest_checkpoint, read_tensors
+from kinema.train.loop import exported_average
 
 
 def export(config: Config, codec_run: Path, model_run: Path, out: Path, card: Card) -> Path:
-    """Writes the weights of two runs: the codec in float32, which its colours need, the averaged model in bfloat16.
+    """Writes the weights of two runs, the model's averaged ones: matrices and kernels in bfloat16, the rest as it is.
 
     Args:
         config: the recipe of both runs.
@@ -34,17 +37,14 @@ def export(config: Config, codec_run: Path, model_run: Path, out: Path, card: Ca
         InputError: a run folder lacks something.
         KinemaError: the disk is full or not writable; an older ``out`` is intact.
     """
-    checkpoint = newest_checkpoint(model_run, prefix="ema.")
+    average = exported_average(config.train_model)
+    checkpoint = newest_checkpoint(model_run)
     if checkpoint is None:
         raise InputError(f"{model_run} holds no complete checkpoint: train the model first")
-    copied = (codec_run / "codec.safetensors", model_run / "tokenizer.json", model_run / "vocabulary.json")
-    for source in copied:
+    codec, *copied = (codec_run / "codec.safetensors", model_run / "tokenizer.json", model_run / "vocabulary.json")
+    for source in (codec, *copied):
         if not source.is_file():
             raise InputError(f"{source.parent} lacks {source.name}: repeat the training command of that run first")
-    model = {
-        name: tensor.to(torch.bfloat16) if tensor.is_floating_point() else tensor
-        for name, tensor in checkpoint.group("ema").items()
-    }
     out = out.absolute()
     part, old = (out.with_name(f".{out.name}.{kind}") for kind in ("part", "old"))
     shutil.rmtree(part, ignore_errors=True)
@@ -52,7 +52,8 @@ def export(config: Config, codec_run: Path, model_run: Path, out: Path, card: Ca
         part.mkdir(parents=True)
         for source in copied:
             shutil.copyfile(source, part / source.name)
-        save_file(model, part / "model.safetensors")
+        save_file(_halved(load_file(codec)), part / codec.name)
+        save_file(_halved(read_tensors(checkpoint, f"{average}.")), part / "model.safetensors")
         configs.save(config, part / "config.json")
         save_card(card, part / "card.json")
         save_text(card, part / "card.md")
@@ -68,3 +69,8 @@ def export(config: Config, codec_run: Path, model_run: Path, out: Path, card: Ca
         raise KinemaError(f"cannot write {out} ({cause}): make room or choose another folder") from error
     shutil.rmtree(old, ignore_errors=True)
     return out
+
+
+def _halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Matrices and convolution kernels in bfloat16; norms, biases and statistics cost nothing and stay exact."""
+    return {name: tensor.to(torch.bfloat16) if tensor.ndim > 1 else tensor for name, tensor in tensors.items()}

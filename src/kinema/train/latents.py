@@ -13,7 +13,7 @@ import json
 import logging
 import tarfile
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,16 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from kinema.clips.shards import MANIFEST, Sample, is_whole, open_manifest, plan_shards, sample_key, write_tar
+from kinema.clips.shards import (
+    MANIFEST,
+    Sample,
+    is_whole,
+    open_manifest,
+    plan_shards,
+    sample_key,
+    worlds_facts,
+    write_tar,
+)
 from kinema.codec.autoencoder import VideoAutoencoder, load_codec
 from kinema.codec.pixels import from_uint8
 from kinema.config import Config, WorldsConfig, save
@@ -47,18 +56,21 @@ class LatentDataset:
     captions: list[Caption]
     fps: list[float]
     sources: list[Source]
+    places: list[int]  # of each clip among all that the cache should hold; clips of damaged shards are missing
+    total: int  # clips that the cache should hold
+    damaged: tuple[str, ...] = ()  # shards that were left out
 
     def __len__(self) -> int:
         return len(self.latents_CTHW)
 
 
-def make_latents(config: Config, codec_dir: Path, out: Path) -> None:
+def make_latents(config: Config, codec_dir: Path, out: Path, device: torch.device | str = "cpu") -> None:
     """Renders the training clips of a recipe and caches their latents in ``out``; repeating the call resumes it.
 
     Raises:
         InputError: ``codec_dir`` holds no codec of this configuration, or ``out`` holds other latents.
     """
-    codec = load_codec(config.codec, codec_dir)
+    codec = load_codec(config.codec, codec_dir).to(device)
     out.mkdir(parents=True, exist_ok=True)
     save(config, out / "config.json")
     cache_latents(codec, config.worlds, out, bf16=config.train_codec.bf16)
@@ -84,7 +96,12 @@ def cache_latents(
     Raises:
         InputError: ``out`` holds latents of other worlds or of another codec.
     """
-    made_from = {"worlds": asdict(worlds), "codec": _fingerprint(codec), "version": VERSION, "shard_clips": shard_clips}
+    made_from = {
+        "worlds": worlds_facts(worlds),
+        "codec": _fingerprint(codec),
+        "version": VERSION,
+        "shard_clips": shard_clips,
+    }
     manifest = open_manifest(out, made_from)
     plans = plan_shards(worlds, shard_clips)
     missing = [plan for plan in plans if plan.name not in manifest["shards"] or not (out / plan.name).exists()]
@@ -101,10 +118,10 @@ def cache_latents(
 
 
 def load_latents(folder: Path) -> LatentDataset:
-    """Reads every shard of a complete cache into memory.
+    """Reads every shard of a complete cache into memory; damaged ones are named, left out and counted.
 
     Raises:
-        InputError: no cache here, an incomplete one, or a damaged shard (named).
+        InputError: no cache here, an incomplete one, or no shard that is whole.
     """
     path = folder / MANIFEST
     if not path.exists():
@@ -113,16 +130,25 @@ def load_latents(folder: Path) -> LatentDataset:
     expected, found = manifest["made_from"]["worlds"]["clips"], sum(s["clips"] for s in manifest["shards"].values())
     if found != expected:
         raise InputError(f"{folder} holds {found} of {expected} clips: repeat the command that makes the latents")
-    dataset = LatentDataset([], [], [], [])
+    dataset, damaged, first = LatentDataset([], [], [], [], [], expected), [], 0
     for name, shard in sorted(manifest["shards"].items()):
-        if not is_whole(folder / name, shard["sha256"]):
-            raise InputError(f"{folder / name} is missing or damaged: delete it and make the latents again")
-        for latents_CTHW, facts in _read_shard(folder / name):
-            dataset.latents_CTHW.append(latents_CTHW)
-            dataset.captions.append(caption_from(facts["caption"]))
-            dataset.fps.append(facts["fps"])
-            dataset.sources.append(Source(**facts["source"]))
-    return dataset
+        if is_whole(folder / name, shard["sha256"]):
+            for place, (latents_CTHW, facts) in enumerate(_read_shard(folder / name), first):
+                dataset.latents_CTHW.append(latents_CTHW)
+                dataset.captions.append(caption_from(facts["caption"]))
+                dataset.fps.append(facts["fps"])
+                dataset.sources.append(Source(**facts["source"]))
+                dataset.places.append(place)
+        else:
+            damaged.append(name)
+            logger.warning("%s is missing or damaged: its %d clips are left out", folder / name, shard["clips"])
+        first += shard["clips"]
+    if not dataset.places:
+        raise InputError(f"every shard in {folder} is missing or damaged: delete the folder and make the latents again")
+    if damaged:
+        told = "%d of %d shards in %s are left out; delete them and repeat the command to make them again"
+        logger.warning(told, len(damaged), len(manifest["shards"]), folder)
+    return replace(dataset, damaged=tuple(damaged))
 
 
 def caption_from(tree: dict[str, Any]) -> Caption:
@@ -132,12 +158,15 @@ def caption_from(tree: dict[str, Any]) -> Caption:
 
 @torch.no_grad()
 def _encoded(codec: VideoAutoencoder, clips: Iterator[Clip], bf16: bool) -> Iterator[tuple[Clip, Tensor]]:
+    """Clips with their latents, in order; neighbours of one shape are encoded together."""
     device = next(codec.parameters()).device
     while batch := list(itertools.islice(clips, ENCODE_BATCH)):
-        video_BCTHW = from_uint8(np.stack([clip.pixels_THW3 for clip in batch])).to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            latents_BCTHW = codec.encode(video_BCTHW).to("cpu", torch.bfloat16)
-        yield from zip(batch, latents_BCTHW, strict=True)
+        for _, alike in itertools.groupby(batch, key=lambda clip: clip.pixels_THW3.shape):
+            run = list(alike)
+            video_BCTHW = from_uint8(np.stack([clip.pixels_THW3 for clip in run])).to(device)
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                latents_BCTHW = codec.encode(video_BCTHW).to("cpu", torch.bfloat16)
+            yield from zip(run, latents_BCTHW, strict=True)
 
 
 def _sample(clip: Clip, latents_CTHW: Tensor) -> Sample:

@@ -1,7 +1,7 @@
-"""The training loop of every network: seeded steps, averaged weights, checkpoints, progress.
+"""The training loop of every network: seeded steps, averaged weights, checkpoints, progress; in one process or many.
 
 All randomness of step s comes from (seed, s), as in EDM2 (Karras et al. 2024, NVlabs/edm2), so a checkpoint holds
-only weights, optimizer, average and step, and a resumed run goes on exactly as if it had never stopped.
+only weights, optimizer, averages and step, and a resumed run goes on exactly as if it had never stopped.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor, nn
 
 from kinema.config import TrainConfig
-from kinema.errors import KinemaError
-from kinema.train.checkpoint import Checkpoint, claim_folder, newest_checkpoint, save_checkpoint
+from kinema.errors import InputError, KinemaError
+from kinema.train.checkpoint import claim_folder, restore_newest, save_checkpoint
 from kinema.train.ema import MovingAverage
 from kinema.train.metrics import MetricsLog, Records, numbers_of
 from kinema.train.optimizer import MuonAdamW, rate_factor
+from kinema.train.parallel import ALONE, Team, compile_blocks, recompute, spread, whole
 
 logger = logging.getLogger(__name__)
 
@@ -71,22 +72,28 @@ class _Run:
     module: nn.Module
     config: TrainConfig
     optimizer: MuonAdamW
-    ema: MovingAverage
+    averages: dict[str, MovingAverage]  # by name, the one to export last
+    team: Team
+    sharded: bool
     counters: _Counters = field(default_factory=_Counters)
 
-    def save(self, out: Path) -> None:
-        groups = {"weights": self.module.state_dict(), "ema": self.ema.module.state_dict()}
-        groups["optimizer"] = self.optimizer.state()
-        tensors = {f"{group}.{name}": tensor for group, state in groups.items() for name, tensor in state.items()}
-        self.counters.ema_updates = self.ema.updates
-        save_checkpoint(out, self.counters.step, Checkpoint(tensors, asdict(self.counters)))
+    def tensors(self) -> dict[str, Tensor]:
+        """Weights, averages and optimizer by name: the tensors themselves, to be written or read into."""
+        groups = {"weights": self.module.state_dict(), "optimizer": self.optimizer.state()}
+        groups |= {name: average.module.state_dict() for name, average in self.averages.items()}
+        return {f"{group}.{name}": tensor for group, state in groups.items() for name, tensor in state.items()}
 
-    def restore(self, checkpoint: Checkpoint) -> None:
-        self.module.load_state_dict(checkpoint.group("weights"))
-        self.ema.module.load_state_dict(checkpoint.group("ema"))
-        self.optimizer.load_state(checkpoint.group("optimizer"))
-        self.counters = _Counters(**checkpoint.facts)
-        self.ema.updates = self.counters.ema_updates
+    def save(self, out: Path) -> None:
+        self.counters.ema_updates = self.averages["ema"].updates
+        save_checkpoint(out, self.counters.step, self.tensors(), asdict(self.counters), self.team)
+
+    def restore(self, out: Path) -> bool:
+        if (found := restore_newest(out, self.tensors(), self.team)) is None:
+            return False
+        self.counters = _Counters(**found.facts)
+        for average in self.averages.values():
+            average.updates = self.counters.ema_updates
+        return True
 
 
 def fit(
@@ -98,66 +105,118 @@ def fit(
     units_per_step: PerStep = 1.0,
     unit: str = "tokens",
     flops_per_step: PerStep | None = None,
+    peak_flops: float | None = None,
     on_validation: Callable[[int, nn.Module], Records] | None = None,
     stop_after: float | None = None,
     settings: dict[str, Any] | None = None,
+    team: Team = ALONE,
+    shard: bool = False,
 ) -> FitResult:
     """Trains ``module`` in place for ``config.steps`` steps; called again with the same arguments, it resumes.
 
     Args:
         loss_fn: the loss of step s (counted from 0) and further numbers to record. It draws from the given CPU
             generator, or from torch's global one; both are seeded for the step. It runs under autocast if
-            ``config.bf16``.
+            ``config.bf16``. Each process gives its part of the loss and of the numbers: they are added.
         out: the run folder: ``run.json``, ``metrics.jsonl``, ``tensorboard/`` and ``checkpoints/``.
         units_per_step: the work of a step for the displayed speed, or a function of the step.
         unit: what is counted, for example tokens or frames.
         flops_per_step: floating-point operations of a step, or a function of the step.
-        on_validation: receives the steps done and the averaged weights, and returns numbers and pictures to record.
+        peak_flops: what all processes could do in a second; the share that was used is recorded as ``mfu``.
+        on_validation: receives the steps done and averaged weights, and returns numbers and pictures to record; called
+            once for every average, the one to export last.
         stop_after: seconds after which to stop at a checkpoint.
         settings: what must not change between calls, as JSON types; ``config`` unless given.
+        team: the processes; all call with the same arguments.
+        shard: whether the team shares the weights out (FSDP2); else every process has them all.
 
     Raises:
         InputError: ``out`` holds a run with other settings.
         KinemaError: too many steps in a row gave no finite loss, or the disk is full.
         KeyboardInterrupt: interrupted or terminated; the step was finished and saved first.
     """
-    claim_folder(out, asdict(config) if settings is None else settings)
-    run = _Run(module, config, MuonAdamW(module, config), MovingAverage(module, config.ema_decay))
-    if checkpoint := newest_checkpoint(out):
-        run.restore(checkpoint)
+    claim_folder(out, asdict(config) if settings is None else settings, team)
+    run = _start(module, config, team, shard)
+    if run.restore(out):
         logger.info("resuming %s at step %d of %d", out, run.counters.step, config.steps)
     counters, start_s, every = run.counters, time.monotonic(), config.checkpoint_every
     saved = counters.step
     module.train()
     try:
-        display = _Display(config, counters.step, unit)
-        with MetricsLog(out, counters.step) as log, _signals() as stopped, display:
+        display = _Display(config, counters.step, unit, team.leads)
+        records = MetricsLog(out, counters.step) if team.leads else nullcontext()
+        with records as log, _signals() as interrupted, display:
             while counters.step < config.steps:
                 step, step_start_s = counters.step, time.monotonic()
                 values = _train_step(run, loss_fn)
-                counters.flops += _value(flops_per_step, step)
+                flops, units = _value(flops_per_step, step), _value(units_per_step, step)
+                counters.flops += flops
                 seconds = time.monotonic() - step_start_s
-                units = _value(units_per_step, step)
                 values |= {f"{unit}_per_s": units / seconds, "seconds": seconds, "flops": counters.flops}
-                log.write(counters.step, values)
+                if peak_flops is not None:
+                    values["mfu"] = flops / seconds / peak_flops
+                if log is not None:
+                    log.write(counters.step, values)
                 display.show(counters.step, values["loss"], units)
-                out_of_time = stop_after is not None and time.monotonic() - start_s >= stop_after
-                if _is_due(counters.step, every, config) or out_of_time or stopped.is_set():
+                overdue = stop_after is not None and time.monotonic() - start_s >= stop_after
+                out_of_time, stopped = (count > 0 for count in team.add([overdue, interrupted.is_set()]))
+                if _is_due(counters.step, every, config) or out_of_time or stopped:
                     run.save(out)
                     saved = counters.step
-                if stopped.is_set():
+                if stopped:
                     raise KeyboardInterrupt
                 if on_validation is not None and _is_due(counters.step, config.validate_every or every, config):
-                    log.write(counters.step, scores := on_validation(counters.step, run.ema.module))
-                    told = ", ".join(f"{name} {value:.4g}" for name, value in numbers_of(scores).items())
-                    logger.info("step %d: %s", counters.step, told)
+                    _validate(run, on_validation, log)
                 if out_of_time:
                     break
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
         raise KinemaError(f"no space left for {out}: make room and repeat; step {saved} is saved") from error
-    return FitResult(counters.step, counters.step >= config.steps, run.ema.module, counters.skipped, counters.flops)
+    exported = run.averages[next(reversed(run.averages))].module
+    return FitResult(counters.step, counters.step >= config.steps, exported, counters.skipped, counters.flops)
+
+
+def _start(module: nn.Module, config: TrainConfig, team: Team, shard: bool) -> _Run:
+    """Puts a network and its averages on the team's devices."""
+    module.to(team.device)
+    decays = {"ema": config.ema_decay} | ({"ema_long": config.ema_long_decay} if config.ema_long_decay else {})
+    exported = exported_average(config)
+    decays[exported] = decays.pop(exported)  # last
+    averages = {name: MovingAverage(module, decay) for name, decay in decays.items()}
+    if shard:
+        if config.recompute:
+            recompute(module)
+        if config.compile and team.device.type == "cuda":
+            compile_blocks(module)
+        for network in (module, *(average.module for average in averages.values())):
+            spread(network, team)
+    return _Run(module, config, MuonAdamW(module, config), averages, team, shard and team.mesh is not None)
+
+
+def exported_average(config: TrainConfig) -> str:
+    """The group of a checkpoint that holds the weights to export.
+
+    Raises:
+        InputError: ``ema_export`` names no average of this recipe.
+    """
+    names = {"short": "ema"} | ({"long": "ema_long"} if config.ema_long_decay else {})
+    if config.ema_export not in names:
+        raise InputError(f"no average {config.ema_export!r} for ema_export: this recipe has {' and '.join(names)}")
+    return names[config.ema_export]
+
+
+def _validate(run: _Run, on_validation: Callable[[int, nn.Module], Records], log: MetricsLog | None) -> None:
+    """Scores every average; numbers of those that are not exported carry their name."""
+    step = run.counters.step
+    for index, (name, average) in enumerate(run.averages.items(), 1):
+        scores = on_validation(step, average.module)
+        if index < len(run.averages):
+            scores = {f"{key}_{name}": value for key, value in numbers_of(scores).items()}
+        if log is not None:
+            log.write(step, scores)
+        told = ", ".join(f"{key} {value:.4g}" for key, value in numbers_of(scores).items())
+        logger.info("step %d: %s", step, told)
 
 
 def step_seeds(seed: int, step: int) -> tuple[int, int]:
@@ -167,21 +226,25 @@ def step_seeds(seed: int, step: int) -> tuple[int, int]:
 
 
 def _train_step(run: _Run, loss_fn: LossFn) -> dict[str, float]:
-    """One seeded step: loss, gradients, clipping, update, average. Steps that are not finite change nothing."""
-    config, counters = run.config, run.counters
+    """One seeded step: loss, gradients, clipping, update, averages. Steps that are not finite change nothing.
+
+    Every process knows the whole loss and the whole norm, so all of them leave out the same steps.
+    """
+    config, counters, team = run.config, run.counters, run.team
     own_seed, global_seed = step_seeds(config.seed, counters.step)
     torch.manual_seed(global_seed)
-    parameters = run.optimizer.parameters()
-    with torch.autocast(parameters[0].device.type, torch.bfloat16, enabled=config.bf16):
+    with torch.autocast(team.device.type, torch.bfloat16, enabled=config.bf16):
         loss, values = loss_fn(counters.step, torch.Generator().manual_seed(own_seed))
-    loss_value, norm = float(loss.detach()), math.nan
+    loss_value, *sums = team.add([float(loss.detach()), *values.values()])
+    norm = math.nan
     if math.isfinite(loss_value):
         loss.backward()  # type: ignore[no-untyped-call]
-        norm = float(nn.utils.clip_grad_norm_(parameters, config.grad_clip))
+        norm = _clip(run)
     rate = rate_factor(counters.step, config)
     if math.isfinite(norm):
         run.optimizer.step(rate)
-        run.ema.update()
+        for average in run.averages.values():
+            average.update()
         counters.skipped_in_a_row = 0
     else:
         run.optimizer.zero_grad()
@@ -193,7 +256,19 @@ def _train_step(run: _Run, loss_fn: LossFn) -> dict[str, float]:
                 "repeat with a lower muon_lr and adamw_lr in another folder"
             )
     counters.step += 1
-    return {"loss": loss_value, "grad_norm": norm, "rate": rate, "skipped": float(counters.skipped)} | values
+    told = {"loss": loss_value, "grad_norm": norm, "rate": rate, "skipped": float(counters.skipped)}
+    return told | dict(zip(values, sums, strict=True))
+
+
+def _clip(run: _Run) -> float:
+    """Adds the processes' gradients, unless FSDP has, scales them down to ``grad_clip``, and returns their norm."""
+    parameters = [p for p in run.optimizer.parameters() if p.grad is not None]
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    if not run.sharded:
+        run.team.add_tensors(gradients)
+    norm = whole(nn.utils.get_total_norm(gradients))
+    nn.utils.clip_grads_with_norm_(parameters, run.config.grad_clip, norm)
+    return float(norm)
 
 
 def _is_due(step: int, every: int, config: TrainConfig) -> bool:
@@ -222,12 +297,13 @@ def _signals() -> Iterator[threading.Event]:
 class _Display:
     """A progress bar on a terminal, otherwise a log line every ``log_every`` steps."""
 
-    def __init__(self, config: TrainConfig, step: int, unit: str) -> None:
+    def __init__(self, config: TrainConfig, step: int, unit: str, visible: bool) -> None:
         self._config, self._unit = config, unit
         self._recent: deque[tuple[float, float]] = deque([(time.monotonic(), 0.0)], maxlen=SPEED_WINDOW)
         self._loss: float | None = None
         self._bar: Progress | None = None
-        if sys.stderr.isatty():
+        self._visible = visible
+        if visible and sys.stderr.isatty():
             columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
             self._bar = Progress(*columns, console=Console(stderr=True))
             self._task = self._bar.add_task("", total=config.steps, completed=step)
@@ -244,7 +320,7 @@ class _Display:
         text = f"loss {shown_loss:.4f}, {speed:,.4g} {self._unit}/s, {left_min:.1f} min left"
         if self._bar is not None:
             self._bar.update(self._task, completed=step, description=text)
-        elif step % self._config.log_every == 0:
+        elif self._visible and step % self._config.log_every == 0:
             logger.info("step %d of %d: %s", step, self._config.steps, text)
 
     def __enter__(self) -> _Display:

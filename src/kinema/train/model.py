@@ -1,10 +1,6 @@
 """Trains the text-to-video model on cached latents: captions → tokenizer, clips → packs, packs → steps.
 
-The codec is causal, so the first latent frames of a clip are the latents of its beginning: images and short clips to
-learn from first come free (see :class:`Stages`).
-
-Suffixes: B clips of a pack, C channels, T latent frames of a clip, H height, W width, N tokens of the pack, F latent
-frames of the pack.
+Suffixes: N tokens of the pack, F latent frames of the pack.
 """
 
 from __future__ import annotations
@@ -12,27 +8,27 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from kinema.captions.tokenizer import CaptionTokenizer, TextPack, TimedText, timed_text
+from kinema.captions.tokenizer import CaptionTokenizer
 from kinema.captions.vocabulary import Vocabulary
-from kinema.config import Config, FlowConfig, TrainConfig, save, to_dict
+from kinema.config import Config, save, to_dict
 from kinema.data import Caption
 from kinema.errors import InputError
 from kinema.files import whole_file
-from kinema.flow import path, schedule
-from kinema.model.layout import Layout, Segment
-from kinema.model.patches import patchify
+from kinema.flow import path
 from kinema.model.transformer import TextToVideo
-from kinema.shapes import LatentShape, latent_time_s
+from kinema.shapes import VideoShape
 from kinema.train.latents import LatentDataset, load_latents
-from kinema.train.loop import FitResult, fit
+from kinema.train.loop import FitResult, exported_average, fit
+from kinema.train.metrics import Records
+from kinema.train.packs import Pack, Plan, draw_step, grids_of, level_range, make_pack, noisy_tokens, share
+from kinema.train.parallel import ALONE, Team
+from kinema.train.speed import flops_of_clip, peak_flops
 from kinema.train.start import start_from
 
 logger = logging.getLogger(__name__)
@@ -42,193 +38,160 @@ HELD_OUT_LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)  # noise levels of the held-out loss
 HELD_OUT_SEED = 1
 
 
-@dataclass(frozen=True)
-class Pack:
-    """What a step learns from: clips end to end, with their words."""
-
-    latents_NC: Tensor
-    layout: Layout
-    text: TextPack
-
-
-@dataclass(frozen=True)
-class Stages:
-    """The curriculum: images, then the first half of the clips, then whole clips, at equal tokens a step.
-
-    Args:
-        frames: latent frames of a whole clip.
-        clips: number of training clips.
-        config: steps of each stage and clips of a step of the last one.
-    """
-
-    frames: int
-    clips: int
-    config: TrainConfig
-
-    @property
-    def table(self) -> tuple[tuple[int, int, int], ...]:
-        """Per stage: its first step, latent frames of a clip, clips of a step."""
-        images, short = self.config.image_steps, self.config.short_steps
-        stages = ((0, 1), (images, (self.frames + 1) // 2), (images + short, self.frames))
-        return tuple((start, frames, max(1, self.config.batch * self.frames // frames)) for start, frames in stages)
-
-    def shape(self, step: int) -> tuple[int, int]:
-        """Latent frames of a clip and clips of a step."""
-        _, frames, clips = max(stage for stage in self.table if stage[0] <= step)
-        return frames, clips
-
-    def indices(self, step: int) -> list[int]:
-        """The clips of a step. Every clip comes once before any comes again, in an order that the seed decides."""
-        ends = [start for start, _, _ in self.table[1:]] + [self.config.steps]
-        before = sum(
-            clips * max(0, min(step, end) - start) for (start, _, clips), end in zip(self.table, ends, strict=True)
-        )
-        places = range(before, before + self.shape(step)[1])
-        return [_order(self.clips, place // self.clips, self.config.seed)[place % self.clips] for place in places]
-
-
 def train_model(
-    config: Config, latents_dir: Path, out: Path, stop_after: float | None = None, init: Path | None = None
+    config: Config,
+    latents_dir: Path,
+    out: Path,
+    stop_after: float | None = None,
+    init: Path | None = None,
+    team: Team = ALONE,
 ) -> FitResult:
     """Trains tokenizer, vocabulary and model; called again with the same arguments, it resumes.
 
     Args:
         config: the whole recipe.
-        latents_dir: latents of the training clips, of one shape.
+        latents_dir: latents of the training clips, of any shapes.
         out: the run folder; also receives ``config.json``, ``tokenizer.json`` and ``vocabulary.json``.
         stop_after: seconds after which to stop at a checkpoint.
         init: exported weights to start from.
+        team: the processes; all call with the same arguments, and together they do what one would.
 
     Raises:
-        InputError: too few clips, weights in ``init`` of another size, or ``out`` holds a run with other settings.
+        InputError: too few clips, too many processes, weights in ``init`` of another size, or ``out`` holds a run with
+            other settings.
         KinemaError: training diverged, or the disk is full.
     """
     train = config.train_model
+    exported_average(config.train_model)  # raises if there is no such average
     data = load_latents(latents_dir)
-    if len(data) < HELD_OUT_CLIPS + train.batch:
-        raise InputError(f"{latents_dir} holds {len(data)} clips: make at least {HELD_OUT_CLIPS + train.batch}")
-    training, held_out = range(len(data) - HELD_OUT_CLIPS), range(len(data) - HELD_OUT_CLIPS, len(data))
-    out.mkdir(parents=True, exist_ok=True)
-    tokenizer = learn_words(data.captions[: len(training)], config.text.vocab_size, out)
+    training, held_out = split(data, train.batch, latents_dir)
+    budget = train.batch * VideoShape(config.worlds.frames, config.worlds.height, config.worlds.width).tokens.count
+    plan = Plan(grids_of(data, training), budget, train)
+    check_processes(plan, team)
+    tokenizer = learn_words([data.captions[clip] for clip in training], config.text.vocab_size, out, team)
 
     torch.manual_seed(train.seed)
     model = TextToVideo(config.text, config.model)
     if init is not None:
         logger.info("starting from %s, with %d of its tokens", init, start_from(model, tokenizer, init))
-    shape = LatentShape(*data.latents_CTHW[0].shape[1:])
-    stages = Stages(shape.frames, len(training), train)
-    tokens_per_frame = shape.tokens.count // shape.frames
+    text_tokens = _mean_text_tokens(data, training[: 10 * train.batch], tokenizer, config)
+    flops = flops_of_clip(config.text, config.model)
 
     def loss_fn(step: int, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        frames, _ = stages.shape(step)
-        pack = make_pack(data, stages.indices(step), frames, tokenizer, config, rng)
+        clips = plan.clips(step)
+        parts = [plan.part(step, clip) for clip in clips]
         shift = config.flow.shift if step >= config.flow.shift_from else 1.0
-        loss = train_step(pack, model, dataclasses.replace(config.flow, shift=shift), rng)
-        return loss, {"text_tokens": float(pack.text.mask_BL.sum())}
+        drawn = draw_step(data, clips, parts, train, dataclasses.replace(config.flow, shift=shift), rng)
+        mine = share(drawn, team.process, team.processes)
+        pack = make_pack(data, mine, tokenizer, config.text.max_tokens).to(team.device)
+        return train_step(pack, model, noisy_tokens(drawn))
 
-    def on_checkpoint(step: int, averaged: nn.Module) -> dict[str, float]:
+    def on_validation(step: int, averaged: nn.Module) -> Records:
         assert isinstance(averaged, TextToVideo)
         return held_out_loss(averaged, data, held_out, tokenizer, config)
 
-    def tokens(step: int) -> float:
-        frames, clips = stages.shape(step)
-        return float(frames * clips * tokens_per_frame)
+    def step_flops(step: int) -> float:
+        return sum(flops(plan.part(step, clip).count, text_tokens) for clip in plan.clips(step))
 
-    def flops(step: int) -> float:
-        frames, clips = stages.shape(step)
-        return clips * flops_of_clip(model, frames * tokens_per_frame, text_tokens)
-
-    text_tokens = _mean_text_tokens(data, training[: 10 * train.batch], tokenizer, config)
     sections = to_dict(config)
     settings: dict[str, Any] = {key: sections[key] for key in ("worlds", "text", "model", "flow", "train_model")}
-    settings["clips"], settings["init"] = len(data), None if init is None else init.name
-    with whole_file(out / "config.json") as part:
-        save(config, part)
+    settings["clips"], settings["init"] = data.total, None if init is None else init.name
+    if team.leads:
+        with whole_file(out / "config.json") as part:
+            save(config, part)
     return fit(
         model,
         loss_fn,
         train,
         out,
-        units_per_step=tokens,
-        flops_per_step=flops,
-        on_validation=on_checkpoint,
+        units_per_step=lambda step: float(plan.tokens(step)),
+        flops_per_step=step_flops,
+        peak_flops=team.processes * peak_flops(team.device, train.bf16),
+        on_validation=on_validation,
         stop_after=stop_after,
         settings=settings,
+        team=team,
+        shard=True,
     )
 
 
-def train_step(pack: Pack, model: TextToVideo, config: FlowConfig, rng: torch.Generator) -> Tensor:
-    """The loss of a pack: mean squared error of the velocity over the noisy tokens (arXiv 2403.03206, equation 3)."""
-    frames_B = [segment.grid.frames for segment in pack.layout.segments]
-    noise_level_F = schedule.draw_levels(frames_B, config, rng)
-    noise_NC = torch.randn(pack.latents_NC.shape, generator=rng)
-    error_N = velocity_error(pack, model, noise_level_F, noise_NC)
-    loss: Tensor = error_N[noise_level_F[pack.layout.frame_N] > 0].mean()
-    return loss
+def split(data: LatentDataset, batch: int, folder: Path) -> tuple[list[int], list[int]]:
+    """The clips to train on and the held-out ones: the last of the cache, whatever shards are damaged.
+
+    Raises:
+        InputError: there are too few clips.
+    """
+    first_unseen = data.total - HELD_OUT_CLIPS
+    training = [clip for clip, place in enumerate(data.places) if place < first_unseen]
+    held_out = [clip for clip, place in enumerate(data.places) if place >= first_unseen]
+    if len(training) < batch or not held_out:
+        raise InputError(f"{folder} holds {len(data)} clips: make at least {HELD_OUT_CLIPS + batch}")
+    return training, held_out
 
 
-def velocity_error(pack: Pack, model: TextToVideo, noise_level_F: Tensor, noise_NC: Tensor) -> Tensor:
+def check_processes(plan: Plan, team: Team) -> None:
+    """Fails now if a step may have fewer clips than there are processes.
+
+    Raises:
+        InputError: says how many processes are possible.
+    """
+    largest = max(grid.count for grid in plan.grids)
+    possible = max(1, plan.budget // largest)
+    if team.processes > possible:
+        raise InputError(
+            f"{team.processes} processes for steps of {possible} clips or more: "
+            f"start at most {possible} (torchrun --nproc-per-node), or raise train_model.batch"
+        )
+
+
+def train_step(pack: Pack, model: TextToVideo, noisy: Sequence[int]) -> tuple[Tensor, dict[str, float]]:
+    """The loss of a pack: squared error of the velocity over its noisy tokens (arXiv 2403.03206, equation 3).
+
+    Args:
+        pack: the clips of this process.
+        model: on the device of the pack.
+        noisy: noisy tokens of the whole step, per range of noise levels. Sums over the pack are divided by them, so
+            that the parts of all processes add up to means.
+
+    Returns:
+        The loss and numbers to record, the loss per range of noise levels among them.
+    """
+    error_N = velocity_error(pack, model)
+    range_N = level_range(pack.noise_level_F)[pack.layout.frame_N]
+    is_noisy_N = pack.noise_level_F[pack.layout.frame_N] > 0
+    loss: Tensor = error_N[is_noisy_N].sum() / sum(noisy)
+    values = {"text_tokens": float(pack.text.mask_BL.sum())}
+    for index, count in enumerate(noisy):
+        if count:
+            error = float(error_N.detach()[is_noisy_N & (range_N == index)].sum())
+            values[f"loss_{index / len(noisy):g}"] = error / count
+    return loss, values
+
+
+def velocity_error(pack: Pack, model: TextToVideo) -> Tensor:
     """The squared error of the predicted velocity, mean over the channels of each token."""
     layout = pack.layout
-    noisy_NC = path.interpolate(pack.latents_NC, noise_NC, noise_level_F[layout.frame_N, None])
-    velocity_NC = model(noisy_NC, layout, noise_level_F, model.encode_text(pack.text))
-    error_NC: Tensor = velocity_NC - path.velocity(pack.latents_NC, noise_NC)
+    noisy_NC = path.interpolate(pack.latents_NC, pack.noise_NC, pack.noise_level_F[layout.frame_N, None])
+    # The reader itself, not encode_text: sharded weights may be used inside a module's forward only.
+    velocity_NC = model(noisy_NC, layout, pack.noise_level_F, model.text_encoder(pack.text))
+    error_NC: Tensor = velocity_NC - path.velocity(pack.latents_NC, pack.noise_NC)
     return error_NC.square().mean(-1)
 
 
-def make_pack(
-    data: LatentDataset,
-    clips: Sequence[int],
-    frames: int,
-    tokenizer: CaptionTokenizer,
-    config: Config,
-    rng: torch.Generator,
-) -> Pack:
-    """The first ``frames`` latent frames of the clips with these indices, with words drawn for training."""
-    latents = [data.latents_CTHW[clip][:, :frames] for clip in clips]
-    fps = [data.fps[clip] for clip in clips]
-    segments = tuple(Segment(LatentShape(*x.shape[1:]).tokens, rate) for x, rate in zip(latents, fps, strict=True))
-    last_s = [latent_time_s(frames - 1, rate) for rate in fps]
-    words = draw_words([data.captions[clip] for clip in clips], last_s, config.train_model, rng)
-    latents_NC = torch.cat([patchify(latents_CTHW) for latents_CTHW in latents]).float()
-    return Pack(latents_NC, _layout(segments), tokenizer.pack(words, config.text.max_tokens))
-
-
-def draw_words(
-    captions: Sequence[Caption], last_s: Sequence[float], config: TrainConfig, rng: torch.Generator
-) -> list[TimedText]:
-    """Words for the clips of a pack: all the short or all the long form, with beats or without; some have no words.
-
-    One form a pack, because the longest row of text is what every row costs.
-
-    Args:
-        captions: all words of each clip.
-        last_s: time of each clip's last latent frame; beats that begin later speak of what is not there.
-        config: the shares.
-        rng: on the CPU.
-    """
-    form, beats = torch.rand(2, generator=rng).tolist()
-    silent = torch.rand(len(captions), generator=rng) < config.text_dropout
-    words: list[TimedText] = []
-    for caption, end_s, no_words in zip(captions, last_s, silent.tolist(), strict=True):
-        present = dataclasses.replace(caption, beats=tuple(b for b in caption.beats if b.start_s <= end_s))
-        lines = timed_text(present, short=form < 0.5, beats=beats >= config.beats_dropout)
-        words.append(() if no_words else lines)
-    return words
-
-
-def learn_words(captions: Sequence[Caption], vocab_size: int, out: Path) -> CaptionTokenizer:
+def learn_words(captions: Sequence[Caption], vocab_size: int, out: Path, team: Team = ALONE) -> CaptionTokenizer:
     """The run's tokenizer, from ``out/tokenizer.json`` or learnt from the captions and written there.
 
     Writes the words that the captions contain to ``out/vocabulary.json`` as well.
     """
     file = out / "tokenizer.json"
-    if not file.exists():
+    if team.leads and not file.exists():
+        out.mkdir(parents=True, exist_ok=True)
         lines = [line for caption in captions for line in _lines(caption)]
         with whole_file(out / "vocabulary.json") as part:
             Vocabulary.from_captions(lines).save(part)
         with whole_file(file) as part:
             CaptionTokenizer.train(lines, vocab_size).save(part)
+    team.wait()
     return CaptionTokenizer.load(file)
 
 
@@ -243,36 +206,24 @@ def held_out_loss(
         loss at the highest level, where they matter most; 0 means that they are ignored.
     """
     rng = torch.Generator().manual_seed(HELD_OUT_SEED)
+    device, train = next(model.parameters()).device, config.train_model
     error: dict[float, list[Tensor]] = {level: [] for level in HELD_OUT_LEVELS}
     without: list[Tensor] = []
-    for start in range(0, len(clips), config.train_model.batch):
-        batch = clips[start : start + config.train_model.batch]
-        pack = make_pack(data, batch, data.latents_CTHW[batch[0]].shape[1], tokenizer, config, rng)
-        silent = dataclasses.replace(pack, text=tokenizer.pack([()] * len(batch)))
-        noise_NC = torch.randn(pack.latents_NC.shape, generator=rng)
+    for start in range(0, len(clips), train.batch):
+        batch = clips[start : start + train.batch]
+        drawn = draw_step(data, batch, grids_of(data, batch), train, config.flow, rng)
+        pack = make_pack(data, drawn, tokenizer, config.text.max_tokens).to(device)
         for level in HELD_OUT_LEVELS:
-            noise_level_F = torch.full((pack.layout.frames,), level)
-            with torch.autocast("cpu", torch.bfloat16, enabled=config.train_model.bf16):
-                error[level].append(velocity_error(pack, model, noise_level_F, noise_NC))
-                if level == max(HELD_OUT_LEVELS):
-                    without.append(velocity_error(silent, model, noise_level_F, noise_NC))
+            pack = dataclasses.replace(pack, noise_level_F=torch.full_like(pack.noise_level_F, level))
+            with torch.autocast(device.type, torch.bfloat16, enabled=train.bf16):
+                error[level].append(velocity_error(pack, model))
+        silent = dataclasses.replace(pack, text=tokenizer.pack([()] * len(batch)).to(device))
+        with torch.autocast(device.type, torch.bfloat16, enabled=train.bf16):
+            without.append(velocity_error(silent, model))
     with_words, no_words = float(torch.cat(error[max(HELD_OUT_LEVELS)]).mean()), float(torch.cat(without).mean())
     by_level = {f"held_out_{level:g}": float(torch.cat(errors).mean()) for level, errors in error.items()}
     mean = sum(by_level.values()) / len(by_level)
     return {"held_out": mean, "text_gain": 1 - with_words / no_words, **by_level}
-
-
-def flops_of_clip(model: TextToVideo, tokens: int, text_tokens: float) -> float:
-    """Floating-point operations of a training step for one clip: 6 · parameters · tokens, and attention.
-
-    As in Kaplan et al. 2020 (arXiv 2001.08361, section 2.1): 2 a parameter forward, 4 backward; scores and mixing cost
-    4 · width a pair of tokens and layer forward, twice that backward.
-    """
-    transformer = sum(p.numel() for p in model.transformer.parameters())
-    reader = sum(p.numel() for p in model.text_encoder.blocks.parameters())
-    pairs = tokens * (tokens + text_tokens)
-    depth, width = model.transformer.config.depth, model.transformer.config.width
-    return 6.0 * (transformer * tokens + reader * text_tokens) + 12.0 * depth * width * pairs
 
 
 def _lines(caption: Caption) -> list[str]:
@@ -282,17 +233,6 @@ def _lines(caption: Caption) -> list[str]:
 def _mean_text_tokens(data: LatentDataset, clips: Sequence[int], tokenizer: CaptionTokenizer, config: Config) -> float:
     """Mean length of the words drawn for whole clips."""
     rng = torch.Generator().manual_seed(config.train_model.seed)
-    pack = make_pack(data, clips, data.latents_CTHW[0].shape[1], tokenizer, config, rng)
-    return float(pack.text.mask_BL.sum()) / len(clips)
-
-
-@lru_cache(maxsize=8)
-def _layout(segments: tuple[Segment, ...]) -> Layout:
-    """Layouts of equal packs are shared, since they remember position tables."""
-    return Layout(segments)
-
-
-@lru_cache(maxsize=2)
-def _order(clips: int, epoch: int, seed: int) -> list[int]:
-    order: list[int] = torch.randperm(clips, generator=torch.Generator().manual_seed(seed + epoch)).tolist()
-    return order
+    drawn = draw_step(data, clips, grids_of(data, clips), config.train_model, config.flow, rng)
+    text = tokenizer.pack([d.words for d in drawn], config.text.max_tokens)
+    return float(text.mask_BL.sum()) / len(clips)

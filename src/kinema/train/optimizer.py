@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor, nn
 
 from kinema.config import TrainConfig
-from kinema.errors import KinemaError
+from kinema.train.muon import Muon
 
 ADAMW_BETAS = (0.9, 0.99)
-MUON_MOMENTUM = 0.95  # Nesterov
 
 
 def split_parameters(module: nn.Module) -> tuple[dict[str, nn.Parameter], dict[str, nn.Parameter]]:
@@ -46,19 +43,16 @@ def rate_factor(step: int, config: TrainConfig) -> float:
 
 
 class MuonAdamW:
-    """``torch.optim.Muon`` and ``torch.optim.AdamW`` driven as one optimizer, with named state for checkpoints."""
+    """Muon and AdamW driven as one optimizer, with named state for checkpoints."""
 
     def __init__(self, module: nn.Module, config: TrainConfig) -> None:
         muon, adamw = split_parameters(module)
-        self._parameters = [*muon.values(), *adamw.values()]
-        # A convolution's weight is optimized as a matrix; its memory may be laid out otherwise, so this is a copy.
-        self._folded = {p: nn.Parameter(p.detach().flatten(1).clone()) for p in muon.values() if p.ndim > 2}
-        muon = {name: self._folded.get(p, p) for name, p in muon.items()}
+        if not config.muon:
+            muon, adamw = {}, adamw | muon
         self._names = {parameter: name for name, parameter in (muon | adamw).items()}
         self._optimizers: list[tuple[torch.optim.Optimizer, float]] = []
         if muon:
-            matrices = torch.optim.Muon(muon.values(), config.muon_lr, config.weight_decay, MUON_MOMENTUM)
-            self._optimizers.append((matrices, config.muon_lr))
+            self._optimizers.append((Muon(muon.values(), config.muon_lr, config.weight_decay), config.muon_lr))
         if adamw:
             groups = [
                 {"params": [p for p in adamw.values() if p.ndim > 1], "weight_decay": config.weight_decay},
@@ -70,51 +64,38 @@ class MuonAdamW:
 
     def step(self, rate: float) -> None:
         """Updates the parameters at ``rate`` times the peak learning rates and drops the gradients."""
-        for parameter, matrix in self._folded.items():
-            matrix.grad = None if parameter.grad is None else parameter.grad.flatten(1)
-            matrix.data.copy_(parameter.detach().flatten(1))
         for optimizer, peak in self._optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate * peak
             optimizer.step()
-        for parameter, matrix in self._folded.items():
-            parameter.data.copy_(matrix.detach().view_as(parameter))
-            matrix.grad = None
         self.zero_grad()
 
     def zero_grad(self) -> None:
-        for parameter in self._parameters:
+        for parameter in self._names:
             parameter.grad = None
 
     def parameters(self) -> list[nn.Parameter]:
-        return self._parameters
+        return list(self._names)
 
     def state(self) -> dict[str, Tensor]:
-        """Every state tensor under ``key.parameter_name``, for example ``exp_avg.blocks.0.mlp.weight``."""
-        return {f"{key}.{self._names[p]}": value for p, state in self._states() for key, value in state.items()}
+        """Every state tensor under ``key.parameter_name``, for example ``exp_avg.blocks.0.mlp.weight``.
 
-    def load_state(self, tensors: dict[str, Tensor]) -> None:
-        """Restores what :meth:`state` returned.
-
-        Raises:
-            KinemaError: a tensor belongs to no parameter of this module.
+        The tensors are the optimizer's own, made on the first call or step: whoever changes them changes its state.
         """
-        owners = {name: (optimizer, p) for optimizer, p, name in self._owned()}
-        for full_name, tensor in tensors.items():
-            key, _, name = full_name.partition(".")
-            if name not in owners:
-                raise KinemaError(f"the checkpoint holds optimizer state for {name!r}, which this module lacks")
-            optimizer, parameter = owners[name]
-            # Fused AdamW wants the parameter's memory format; its step counter is a scalar.
-            matches = tensor.shape == parameter.shape
-            optimizer.state[parameter][key] = torch.empty_like(parameter).copy_(tensor) if matches else tensor.clone()
-
-    def _owned(self) -> Iterator[tuple[torch.optim.Optimizer, nn.Parameter, str]]:
+        state: dict[str, Tensor] = {}
         for optimizer, _ in self._optimizers:
             for group in optimizer.param_groups:
                 for parameter in group["params"]:
-                    yield optimizer, parameter, self._names[parameter]
+                    owned = optimizer.state[parameter]
+                    if not owned:
+                        owned |= _fresh_state(optimizer, parameter)
+                    state |= {f"{key}.{self._names[parameter]}": tensor for key, tensor in owned.items()}
+        return state
 
-    def _states(self) -> Iterator[tuple[nn.Parameter, dict[str, Tensor]]]:
-        for optimizer, parameter, _ in self._owned():
-            yield parameter, optimizer.state.get(parameter, {})
+
+def _fresh_state(optimizer: torch.optim.Optimizer, parameter: nn.Parameter) -> dict[str, Tensor]:
+    """What an optimizer would make for a parameter on its first step."""
+    if isinstance(optimizer, Muon):
+        return {"momentum_buffer": torch.zeros_like(parameter)}
+    step = torch.zeros((), dtype=torch.float32, device=parameter.device)  # where fused AdamW wants it
+    return {"step": step} | {key: torch.zeros_like(parameter) for key in ("exp_avg", "exp_avg_sq")}

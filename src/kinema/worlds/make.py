@@ -24,6 +24,7 @@ from kinema.worlds.render import tracer
 from kinema.worlds.scene import Draw
 
 VERSION = 2
+GOLDEN = (5**0.5 - 1) / 2
 HELD_OUT_SEED = 1 << 40
 """Seeds from here on begin with a combination of ``palette.HELD_OUT``; smaller ones never contain any."""
 
@@ -88,3 +89,21 @@ def make_world(family: str, seed: int, worlds: WorldsConfig, depth: bool = False
 def family_of(index: int, worlds: WorldsConfig) -> str:
     """The family of the ``index``-th training clip: all families take turns."""
     return worlds.families[index % len(worlds.families)]
+
+
+def shape_of(index: int, worlds: WorldsConfig) -> WorldsConfig:
+    """The ``index``-th training clip's own shape: of every family the shares of ``worlds.shapes``, the rest native."""
+    turn = index // len(worlds.families)
+    place = (0.5 + turn * GOLDEN) % 1.0  # spreads evenly over [0, 1), however many turns there are
+    plain = replace(worlds, shapes=())
+    for height, width, frames, share in worlds.shapes:
+        if place < share:
+            return replace(plain, height=height, width=width, frames=frames)
+        place -= share
+    return plain
+
+
+def numbered_clip(seed: int, worlds: WorldsConfig) -> Clip:
+    """The training clip with this seed: its family and shape follow from its distance to ``worlds.first_seed``."""
+    index = seed - worlds.first_seed
+    return make_clip(family_of(index, worlds), seed, shape_of(index, worlds))

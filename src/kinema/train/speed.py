@@ -1,0 +1,61 @@
+"""How much work a step is and how fast a machine is: floating-point operations, memory, peak speed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import lru_cache
+
+import torch
+
+from kinema.config import ModelConfig, TextConfig
+from kinema.model.transformer import TextToVideo
+
+# Dense bfloat16 operations a second, from the makers' data sheets; by parts of the names that torch reports.
+KNOWN_PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "L4": 121e12, "RTX 4090": 165e12}
+MATRIX = 1024  # side of the matrices that are multiplied to measure other devices
+TRIALS = 4
+
+
+def meta_model(text: TextConfig, model: ModelConfig) -> TextToVideo:
+    """The network without memory for its weights: shapes only, whatever its size."""
+    with torch.device("meta"):
+        return TextToVideo(text, model)
+
+
+def flops_of_clip(text: TextConfig, model: ModelConfig) -> Callable[[int, float], float]:
+    """Floating-point operations of a training step for one clip: 6 · parameters · tokens, and attention.
+
+    As in Kaplan et al. 2020 (arXiv 2001.08361, section 2.1): 2 a parameter forward, 4 backward; scores and mixing cost
+    4 · width a pair of tokens and layer forward, twice that backward.
+
+    Returns:
+        A function of the clip's tokens and its tokens of text.
+    """
+    network = meta_model(text, model)
+    transformer = sum(p.numel() for p in network.transformer.parameters())
+    reader = sum(p.numel() for p in network.text_encoder.blocks.parameters())
+
+    def flops(tokens: int, text_tokens: float) -> float:
+        pairs = tokens * (tokens + text_tokens)
+        return 6.0 * (transformer * tokens + reader * text_tokens) + 12.0 * model.depth * model.width * pairs
+
+    return flops
+
+
+@lru_cache(maxsize=4)
+def peak_flops(device: torch.device, bf16: bool) -> float:
+    """Operations a second that a device can do: from a data sheet, or measured with one product of matrices."""
+    if device.type == "cuda" and bf16:
+        name = torch.cuda.get_device_name(device)
+        for part, peak in KNOWN_PEAKS.items():
+            if part in name:
+                return peak
+    dtype = torch.bfloat16 if bf16 else torch.float32
+    matrix = torch.ones(MATRIX, MATRIX, dtype=dtype, device=device)
+    best_s = float("inf")
+    for _ in range(TRIALS):
+        start_s = time.perf_counter()
+        float((matrix @ matrix)[0, 0])  # waits for the device
+        best_s = min(best_s, time.perf_counter() - start_s)
+    return 2.0 * MATRIX**3 / best_s

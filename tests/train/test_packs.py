@@ -1,0 +1,141 @@
+"""Packs: the order and budget of clips, shares of processes, and that a pack is its clips alone."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kinema.captions.tokenizer import CaptionTokenizer
+from kinema.config import FlowConfig, ModelConfig, TextConfig, TrainConfig, WorldsConfig
+from kinema.data import Beat, Caption, Source
+from kinema.errors import InputError
+from kinema.model.transformer import TextToVideo
+from kinema.shapes import TokenGrid
+from kinema.train.latents import LatentDataset
+from kinema.train.model import check_processes, train_step
+from kinema.train.packs import Drawn, Plan, draw_step, grids_of, make_pack, noisy_tokens, share
+from kinema.train.parallel import Team
+from kinema.worlds.make import shape_of
+
+SHAPES = ((3, 4, 4), (3, 4, 4), (2, 4, 8), (1, 6, 4), (5, 2, 2), (3, 4, 4))  # latent frames, height, width
+TEXT, MODEL = TextConfig(vocab_size=280, width=32, depth=1, heads=2), ModelConfig(width=32, depth=2, heads=1)
+GRIDS = st.lists(st.builds(TokenGrid, st.integers(1, 9), st.integers(1, 4), st.integers(1, 4)), min_size=1, max_size=40)
+
+
+def dataset() -> LatentDataset:
+    """Clips of several shapes."""
+    rng = torch.Generator().manual_seed(0)
+    data = LatentDataset([], [], [], [], list(range(len(SHAPES))), len(SHAPES))
+    for clip, (frames, height, width) in enumerate(SHAPES):
+        data.latents_CTHW.append(torch.randn(16, frames, height, width, generator=rng).bfloat16())
+        words = "a red ball falls and rolls away"[: 10 + 3 * clip]
+        data.captions.append(Caption(words, words[:5], (Beat(0.0, 0.3, "it falls"), Beat(0.4, 0.9, "it rests"))))
+        data.fps.append(12.0)
+        data.sources.append(Source("fall", clip, 1))
+    return data
+
+
+def draw(data: LatentDataset, clips: list[int], seed: int = 0) -> list[Drawn]:
+    flow, train = FlowConfig(independent_share=0.5), TrainConfig(text_dropout=0.2, beats_dropout=0.0)
+    return draw_step(data, clips, grids_of(data, clips), train, flow, torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> CaptionTokenizer:
+    return CaptionTokenizer.train(["a red ball falls and rolls away"], 280)
+
+
+@pytest.fixture(scope="module")
+def model() -> TextToVideo:
+    torch.manual_seed(0)
+    model = TextToVideo(TEXT, MODEL)
+    for parameter in model.parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    return model
+
+
+def test_a_mixed_pack_learns_what_its_clips_alone_would(tokenizer: CaptionTokenizer, model: TextToVideo) -> None:
+    """Loss and gradients of a step of six shapes, and the sums over steps of one clip each."""
+    data = dataset()
+    drawn = draw(data, list(range(len(SHAPES))))
+    noisy = noisy_tokens(drawn)
+    loss, values = train_step(make_pack(data, drawn, tokenizer, 64), model, noisy)
+    loss.backward()
+    packed = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+    alone = [train_step(make_pack(data, [one], tokenizer, 64), model, noisy) for one in drawn]
+    for part, _ in alone:
+        part.backward()
+    torch.testing.assert_close(loss, sum(part for part, _ in alone), atol=1e-5, rtol=1e-5)
+    assert len(packed) == len(list(model.parameters()))
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None
+        assert (packed[name] - parameter.grad).norm() < 1e-5 * parameter.grad.norm(), name
+    for name, value in values.items():
+        assert value == pytest.approx(sum(numbers.get(name, 0.0) for _, numbers in alone), rel=1e-4), name
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_processes_share_a_step_and_nothing_of_it_changes(tokenizer: CaptionTokenizer, processes: int) -> None:
+    data = dataset()
+    drawn = draw(data, [0, 1, 2, 3, 4, 5])
+    shares = [share(drawn, process, processes) for process in range(processes)]
+    assert sorted(one.clip for mine in shares for one in mine) == [0, 1, 2, 3, 4, 5]
+    loads = [sum(one.grid.count for one in mine) for mine in shares]
+    assert max(loads) - min(loads) <= max(grid.count for grid in grids_of(data, range(6)))
+    packs = [make_pack(data, mine, tokenizer, 64) for mine in shares]
+    noise = {one.clip: one.noise_seed for one in drawn}
+    assert all(noise[one.clip] == one.noise_seed for mine in shares for one in mine)
+    assert sum(float(pack.noise_NC.sum()) for pack in packs) == pytest.approx(
+        float(make_pack(data, drawn, tokenizer, 64).noise_NC.sum()), abs=1e-3
+    )
+
+
+def test_stages_fill_one_budget_and_end_on_whole_clips() -> None:
+    grids = [TokenGrid(9, 4, 4)] * 1000
+    plan = Plan(grids, 24 * 144, TrainConfig(steps=30, batch=24, image_steps=10, short_steps=10))
+    shown = [(plan.part(step, 0).frames, len(plan.clips(step))) for step in (0, 9, 10, 19, 20, 29)]
+    assert shown == [(1, 216)] * 2 + [(5, 43)] * 2 + [(9, 24)] * 2
+    plain = Plan(grids, 24 * 144, TrainConfig(steps=30, batch=24))
+    assert {(plain.part(step, 0).frames, len(plain.clips(step))) for step in range(30)} == {(9, 24)}
+
+
+@settings(max_examples=60, deadline=None)
+@given(grids=GRIDS, budget=st.integers(1, 800), images=st.integers(0, 4), short=st.integers(0, 4))
+def test_every_clip_comes_once_before_any_comes_again_within_the_budget(
+    grids: list[TokenGrid], budget: int, images: int, short: int
+) -> None:
+    config = TrainConfig(steps=12, image_steps=images, short_steps=short)
+    plan, seen = Plan(grids, budget, config), Counter[int]()
+    for step in range(config.steps):
+        chosen = plan.clips(step)
+        assert chosen and (plan.tokens(step) <= budget or len(chosen) == 1)
+        whole = [dataclasses.astuple(grids[clip]) for clip in chosen]
+        assert whole == sorted(whole)
+        seen.update(chosen)
+        counts = [seen[clip] for clip in range(len(grids))]
+        assert max(counts) - min(counts) <= 1
+    assert Plan(grids, budget, config).clips(11) == plan.clips(11)  # whatever was asked before
+
+
+def test_too_many_processes_are_refused_in_one_line() -> None:
+    plan = Plan([TokenGrid(9, 4, 4), TokenGrid(9, 4, 8)], 4 * 288, TrainConfig())
+    check_processes(plan, Team(process=0, processes=4))
+    with pytest.raises(InputError, match="5 processes .* start at most 4"):
+        check_processes(plan, Team(process=0, processes=5))
+
+
+def test_training_clips_take_the_shapes_of_the_recipe_family_by_family() -> None:
+    worlds = WorldsConfig(families=("fall", "ramp", "float"), shapes=((32, 64, 17, 0.25), (48, 48, 33, 0.25)))
+    shapes = [(w.height, w.width, w.frames) for w in (shape_of(index, worlds) for index in range(1200))]
+    for family in range(3):
+        counts = Counter(shapes[family::3])
+        assert counts[(32, 64, 17)] == pytest.approx(100, abs=3) and counts[(48, 48, 33)] == pytest.approx(100, abs=3)
+        assert counts[(64, 64, 33)] == pytest.approx(200, abs=3)
+    plain = WorldsConfig()
+    assert shape_of(5, plain) == plain
