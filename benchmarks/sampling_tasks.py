@@ -2,12 +2,12 @@
 
     python benchmarks/sampling_tasks.py OUT.json [--prompts 6] [--weights nano] [--sheet FILE.png]
 
-Seams are in median changes from frame to frame, [of a second around the seam, of the whole video]: a body at rest makes
-the second one large, whatever the seam. The jump of a loop is in median changes of the whole video. ``mask_edge`` is the
-step across a mask's edge in median steps between neighbouring columns, ``image_db`` the PSNR of the first frame, read
-back from the MP4, and ``codec_db`` what the codec alone makes of it. ``remix`` is the mean distance from the clip in
-codes at five strengths. Given pictures and clips are world clips of held-out seeds; what is connected are the first and
-the last third of one. Repeated, the command goes on.
+Seams are in median changes from frame to frame, [of a second around the seam, of the whole video]: a body at rest
+makes the second one large, whatever the seam. The jump of a loop is in median changes of the whole video. ``mask_edge``
+is the step across a mask's edge in median steps between neighbouring columns, ``image_db`` the PSNR of the first frame,
+read back from the MP4, and ``codec_db`` what the codec alone makes of it. ``remix`` is the mean distance from the clip
+in codes at five strengths. Given pictures and clips are world clips of held-out seeds; what is connected are the first
+and the last third of one. Repeated, the command goes on.
 """
 
 from __future__ import annotations
