@@ -14,6 +14,7 @@ from kinema.clips.footage import find_footage
 from kinema.config import Config, WorldsConfig, load, override, preset, to_dict
 from kinema.errors import InputError
 from kinema.sample.weights import WeightsFolder
+from kinema.train.memory import keep_freed_memory
 from kinema.shapes import VideoShape
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def run(options: argparse.Namespace) -> None:
     if options.dry_run:
         print(json.dumps(to_dict(config), indent=2))
         return
+    keep_freed_memory()
     if options.what == "codec":
         init = None if options.init is None else _codec_folder(options.init, config)
         from kinema.train.codec import train_codec
