@@ -14,8 +14,8 @@ from kinema.clips.footage import find_footage
 from kinema.config import Config, WorldsConfig, load, override, preset, to_dict
 from kinema.errors import InputError
 from kinema.sample.weights import WeightsFolder
-from kinema.train.memory import keep_freed_memory
 from kinema.shapes import VideoShape
+from kinema.train.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from kinema.train.loop import FitResult
