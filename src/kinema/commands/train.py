@@ -10,6 +10,7 @@ import datetime
 import json
 import os
 import shutil
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -152,10 +153,12 @@ def _train_model(
 
     exported_average(config.train_model)  # raises if there is none
     codec = load_codec(config.codec, codec_run)  # fails now if it does not fit, not after hours
-    if team.leads:
-        make_latents(config, codec_run, out / "latents", team.device)
-    team.wait()
-    result = train_model(config, out / "latents", out, stop_after, init, team, codec)
+    start_s = time.monotonic()
+    is_complete = make_latents(config, codec_run, out / "latents", team.device, stop_after) if team.leads else True
+    if team.add([not is_complete])[0]:
+        return out / "latents"
+    left_s = None if stop_after is None else max(0.0, stop_after - (time.monotonic() - start_s))
+    result = train_model(config, out / "latents", out, left_s, init, team, codec)
     if team.leads:
         with suppress(InputError):  # matplotlib is optional
             loss_curve(out)
