@@ -213,7 +213,7 @@ def _train(verbs: Verbs[Parser]) -> None:
         help="change a setting; repeatable",
     )
     parser.add_argument("--dry-run", action="store_true", help="show the settings, check them, and stop")
-    parser.add_argument("--stop-after", type=float, metavar="SECONDS", help="save and stop after this long")
+    parser.add_argument("--stop-after", type=float, metavar="SECONDS", help="save and stop; repeat to go on")
 
 
 def _evaluate(verbs: Verbs[Parser]) -> None:
