@@ -3,7 +3,8 @@
     python benchmarks/codec_memory.py OUT.json [SIDE]
 
 Frames are made and dropped one by one, so what is measured is the codec. ``over_start_mb`` leaves out what Python,
-PyTorch and the weights take.
+PyTorch and the weights take. Last, `kinema codec reconstruct` of a file of a minute and of one of an hour (36,000
+frames of 32×32), which takes two minutes.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ import platform
 import resource
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
 FPS, SHORT_S, LONG_S = 12, 5, 60
+MINUTE_S, HOUR_S, FILE_FPS, FILE_SIDE = 60, 3600, 10, 32
 WAYS = ("encode_stream", "decode_stream", "decode_whole")
 
 
@@ -54,10 +58,37 @@ def measure(way: str, seconds: int, side: int) -> dict[str, float]:
     return {"frames": 1 + 4 * (latents - 1), "peak_mb": round(peak_mb()), "over_start_mb": round(peak_mb() - start_mb)}
 
 
+def reconstruct_file(seconds: int) -> dict[str, float]:
+    """The command on a file, in a process of its own."""
+    import numpy as np
+
+    from kinema.clips.video_io import video_writer
+
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "a.mp4", Path(folder) / "b.mp4"
+        rng = np.random.default_rng(0)
+        with video_writer(source, FILE_FPS) as writer:
+            for _ in range(seconds):
+                shade = rng.integers(0, 255, (1, 1, 1, 3), np.uint8)
+                writer.write(np.broadcast_to(shade, (FILE_FPS, FILE_SIDE, FILE_SIDE, 3)))
+        start_s = time.monotonic()
+        command = [sys.executable, "-m", "kinema", "codec", "reconstruct", str(source), "--out", str(target)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        said = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+    assert status == 0 and f"{seconds * FILE_FPS} frames" in said, said
+    return {
+        "frames": seconds * FILE_FPS,
+        "peak_mb": round(usage.ru_maxrss / 1e3),
+        "wall_s": round(time.monotonic() - start_s, 1),
+    }
+
+
 def main() -> None:
     """Runs everything and writes the report."""
     side = int(sys.argv[2]) if len(sys.argv) > 2 else 256
-    report = {
+    report: dict[str, object] = {
         "command": " ".join(["python", *sys.argv]),
         "commit": subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
@@ -75,6 +106,9 @@ def main() -> None:
             peaks = [run["peak_mb"] for run in runs.values()]
             runs["long_over_short"] = round(peaks[1] / peaks[0], 3)
         report[way] = runs
+    files = {f"{seconds}_s": reconstruct_file(seconds) for seconds in (MINUTE_S, HOUR_S)}
+    ratio = files[f"{HOUR_S}_s"]["peak_mb"] / files[f"{MINUTE_S}_s"]["peak_mb"]
+    report["reconstruct_file"] = files | {"long_over_short": round(ratio, 3)}
     text = json.dumps(report, indent=2) + "\n"
     Path(sys.argv[1]).write_text(text)
     sys.stdout.write(text)

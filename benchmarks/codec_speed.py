@@ -1,44 +1,47 @@
 """Seconds to decode 33 frames: our codec, whole and streamed, beside Wan 2.1's autoencoder as diffusers has it.
 
     pip install diffusers
-    python benchmarks/codec_speed.py OUT.json [ROUNDS]
+    python benchmarks/codec_speed.py OUT.json [--rounds 3] [--sides 128 256] [--weights nano]
 
 Latents have the same shape (16 channels, 9 frames, an eighth of the side); weights of the other autoencoder are random,
 which does not change its speed. Ways take turns, round by round, so that a busy machine slows them alike; medians and
 their ratios are reported, with every repetition. ``cpu_s`` is the processor time of all threads, which contention
-changes least. On a GPU, where there is one, both run in bfloat16.
+changes least. On a GPU, where there is one, both run in bfloat16. Everything is warmed up on two latent frames.
+
+The command stops after ``--minutes`` with a report of what has run; repeated, it goes on.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import os
-import platform
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
+from kept import Kept, circumstances
 from torch import Tensor
 
 from kinema.codec.streaming import decode_stream
+from kinema.files import whole_text
 from kinema.sample.weights import WeightsFolder
 
-LATENT_FRAMES, SIDES = 9, (128, 256)
+LATENT_FRAMES = 9
 OURS, THEIRS = "kinema_bf16", "wan_bf16"
 
 Decode = Callable[[Tensor], object]
 
 
-def ways(device: torch.device) -> dict[str, tuple[Decode, torch.dtype | None]]:
+def ways(weights: str, device: torch.device) -> dict[str, tuple[Decode, torch.dtype | None]]:
     """What is timed, and the type that autocast computes in (None: float32)."""
     from diffusers import AutoencoderKLWan
 
-    codec = WeightsFolder.find("nano").codec().to(device)
+    codec = WeightsFolder.find(weights).codec().to(device)
     wan = AutoencoderKLWan().to(device).eval().requires_grad_(False)
     assert wan.config.z_dim == 16
 
@@ -74,16 +77,8 @@ def timed(decode: Decode, latents: Tensor, dtype: torch.dtype | None) -> dict[st
     }
 
 
-def compare(side: int, rounds: int, device: torch.device) -> dict[str, object]:
-    """All ways at one size."""
-    latents = torch.randn(1, 16, LATENT_FRAMES, side // 8, side // 8, device=device)
-    runs: dict[str, list[dict[str, float]]] = {}
-    every = ways(device)
-    for round_ in range(rounds + 1):
-        for name, (decode, dtype) in every.items():
-            run = timed(decode, latents, dtype)
-            if round_:  # the first is for warming up
-                runs.setdefault(name, []).append(run)
+def compare(runs: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
+    """Medians and ratios of one size."""
     medians = {
         name: {key: statistics.median(run[key] for run in of_way) for key in ("wall_s", "cpu_s")}
         for name, of_way in runs.items()
@@ -93,30 +88,49 @@ def compare(side: int, rounds: int, device: torch.device) -> dict[str, object]:
         name: {key: round(medians[theirs][key] / medians[ours][key], 1) for key in ("wall_s", "cpu_s")}
         for name, (theirs, ours) in pairs.items()
     }
-    return {"median": medians, "wan_over_kinema": ratios, "runs": runs}
+    return {"rounds": len(runs[OURS]), "median": medians, "wan_over_kinema": ratios, "runs": runs}
+
+
+def measure(options: argparse.Namespace, kept: Kept, device: torch.device) -> dict[str, Any]:
+    """All ways at all sizes, as far as the time goes. First every size once, then again."""
+    every = ways(options.weights, device)
+    for decode, dtype in every.values():
+        timed(decode, torch.randn(1, 16, 2, 4, 4, device=device), dtype)
+    found: dict[str, dict[str, list[dict[str, float]]]] = {}
+    for round_ in range(options.rounds):
+        for side in options.sides:
+            latents = torch.randn(1, 16, LATENT_FRAMES, side // 8, side // 8, device=device)
+            keys = {name: f"{device.type} {side} {round_} {name}" for name in every}
+            if kept.is_late and not all(key in kept.values for key in keys.values()):
+                continue
+            for name, (decode, dtype) in every.items():
+                run = kept.get(keys[name], lambda decode=decode, x=latents, dtype=dtype: timed(decode, x, dtype))
+                found.setdefault(f"{side}x{side}", {}).setdefault(name, []).append(run)
+                sys.stderr.write(f"{keys[name]}: {run['wall_s']} s\n")
+    return {size: compare(runs) for size, runs in found.items()}
 
 
 def main() -> None:
     """Runs everything and writes the report."""
-    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--sides", type=int, nargs="+", default=[128, 256])
+    parser.add_argument("--weights", default="nano")
+    parser.add_argument("--minutes", type=float, default=6.0)
+    options = parser.parse_args()
     devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
-    report = {
-        "command": " ".join(["python", *sys.argv]),
-        "commit": subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+    checksum = WeightsFolder.find(options.weights).sha256()
+    made_of = {"weights": checksum, "threads": torch.get_num_threads(), "torch": version("torch")}
+    kept = Kept(options.out, made_of, options.minutes)
+    report = circumstances() | {
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "torch": version("torch"),
         "diffusers": version("diffusers"),
-        "threads": torch.get_num_threads(),
         "frames": 4 * LATENT_FRAMES - 3,
-        "seconds": {
-            device: {f"{side}x{side}": compare(side, rounds, torch.device(device)) for side in SIDES}
-            for device in devices
-        },
-        "load_average": os.getloadavg(),
+        "seconds": {device: measure(options, kept, torch.device(device)) for device in devices},
     }
     text = json.dumps(report, indent=2) + "\n"
-    Path(sys.argv[1]).write_text(text)
+    whole_text(options.out, text)
     sys.stdout.write(text)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,19 @@ def test_an_interrupted_file_leaves_the_old_one(tmp_path: Path, error: BaseExcep
         part.write_text("half")
         raise error
     assert target.read_text() == "old" and os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_what_a_killed_run_left_is_gone_after_the_next(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    if (child := os.fork()) == 0:
+        with whole_file(target) as part:
+            part.write_text("half of something long")
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert len(os.listdir(tmp_path)) == 1 and not target.exists()  # it had no time to clean up
+    with whole_file(target) as part:
+        part.write_text("new")
+    assert target.read_text() == "new" and os.listdir(tmp_path) == ["a.txt"]
 
 
 def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options = build_parser().parse_args(arguments)
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+        logging.getLogger("torch").setLevel(logging.WARNING)  # or an interrupted run ends with its statistics
         importlib.import_module(f"kinema.commands.{options.verb}").run(options)
         sys.stdout.flush()
         return OK

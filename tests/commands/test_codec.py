@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from clips.foreign import make, scene
 from kinema.cli import main
-from kinema.clips.reading import open_video
-from kinema.clips.video_io import read_video, write_video
+from kinema.clips.reading import VideoReader, open_video
+from kinema.clips.video_io import StreamWriter, read_video, video_writer, write_video
+from kinema.codec.streaming import latents_at_once
+from kinema.shapes import FRAMES_PER_LATENT
 
 
 @pytest.fixture
@@ -66,23 +71,115 @@ def test_half_a_file_gives_what_is_left_of_it(
     data = Path("a.webm").read_bytes()
     Path("half.webm").write_bytes(data[: len(data) // 2])
     assert reconstruct(weights_folder, "half.webm", "b.mp4") == 0
-    assert "PSNR" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "PSNR" in said and "half.webm is damaged or cut off: it says 2.75 s" in said
     assert reconstruct(weights_folder, "none.mp4", "b.mp4") == 2  # and does not touch the earlier result
     with open_video(Path("b.mp4")) as reader:
         assert 0 < len(list(reader.frames())) < 33
 
 
 @pytest.mark.parametrize(
-    ("content", "told"), [(b"", "is empty"), (b"x" * 999, "cannot read"), (None, "there is no file a.mp4")]
+    ("name", "codec", "pixel_format", "size", "more", "told"),
+    [
+        ("a.mp4", "libx264", "yuv420p", (48, 64), {"sound": True}, "the sound was left out"),
+        ("a.mp4", "libx264", "yuv420p", (48, 64), {"rotation": 90}, "12 frames of 48x64"),
+        ("a.mkv", "libx264", "yuv420p", (48, 64), {"times_s": [0, 0.1, 0.2, 0.9, *np.arange(1, 1.8, 0.1)]}, "constant"),
+        ("a.mkv", "libx264", "yuv420p10le", (48, 64), {}, "12 frames of 64x48"),
+        ("a.webm", "libvpx-vp9", "yuv420p", (37, 51), {}, "12 frames of 51x37"),
+        ("a.mkv", "libsvtav1", "yuv420p10le", (80, 96), {}, "12 frames of 96x80"),
+        ("a.gif", "gif", "rgb8", (37, 51), {}, "12 frames of 51x37"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_real_files_are_reconstructed(
+    weights_folder: Path,
+    here: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    codec: str,
+    pixel_format: str,
+    size: tuple[int, int],
+    more: dict[str, Any],
+    told: str,
+) -> None:
+    make(Path(name), codec, pixel_format, scene(height=size[0], width=size[1]), **more)
+    assert reconstruct(weights_folder, name, "b.mp4") == 0
+    said = capsys.readouterr().out
+    assert told in said and "PSNR" in said and "damaged" not in said
+    with open_video(Path("b.mp4")) as reader:
+        assert f" frames of {reader.width}x{reader.height} " in said
+        assert f": {len(list(reader.frames()))} frames" in said
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("zero-length", "is empty"),
+        ("garbage", "cannot read"),
+        ("no index", "cannot read"),
+        ("only an index", "no frame that can be decoded"),
+        ("sound alone", "holds no video"),
+        ("a folder", "there is no file a.mp4"),
+        ("nothing", "there is no file a.mp4"),
+    ],
 )
 def test_no_video_is_one_line_and_nothing_is_written(
-    weights_folder: Path, here: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, told: str
+    weights_folder: Path, here: Path, capsys: pytest.CaptureFixture[str], content: str, told: str
 ) -> None:
-    if content is not None:
-        Path("a.mp4").write_bytes(content)
+    path = Path("a.mp4")
+    data = b"" if content == "zero-length" else b"x" * 999
+    if content in ("no index", "only an index"):
+        whole = make(path, "libx264", "yuv420p", scene()).read_bytes()
+        data = whole[: whole.index(b"moov")] if content == "no index" else whole[whole.index(b"moov") - 4 :]
+    if content == "sound alone":
+        with av.open("a.mp4", "w") as container:
+            audio = container.add_stream("aac", rate=8000, layout="mono")
+            hush = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+            hush.sample_rate, hush.pts = 8000, 0
+            container.mux([*audio.encode(hush), *audio.encode(None)])
+    elif content == "a folder":
+        path.mkdir()
+    elif content != "nothing":
+        path.write_bytes(data)
     assert reconstruct(weights_folder, "a.mp4", "b.mp4") == 2
     assert told in one_line(capsys)
-    assert not Path("b.mp4").exists()
+    assert not Path("b.mp4").exists() and not list(Path().glob(".*.part"))
+
+
+def test_damage_inside_is_told(weights_folder: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (40, 48, 64, 3), np.uint8)
+    data = bytearray(make(Path("a.webm"), "libvpx-vp9", "yuv420p", noise).read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 3000] = bytes(3000)
+    Path("a.webm").write_bytes(data)
+    assert reconstruct(weights_folder, "a.webm", "b.mp4") == 0
+    said = capsys.readouterr().out
+    assert "a.webm is damaged or cut off: it says 4.00 s, and " in said and "PSNR" in said
+
+
+def test_a_long_file_waits_in_bounded_memory(weights_folder: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames are decoded as the codec asks for them, and written before more are read."""
+    frames = np.broadcast_to(np.arange(256, dtype=np.uint8)[:, None, None, None], (256, 16, 16, 3))
+    with video_writer(Path("a.mp4"), 10) as writer:
+        for _ in range(20):
+            writer.write(frames)
+    read = written = most = 0
+    read_on, write = VideoReader._upright, StreamWriter.write
+
+    def reading(reader: VideoReader, frame: av.VideoFrame) -> NDArray[np.uint8]:
+        nonlocal read, most
+        read += 1
+        most = max(most, read - written)
+        return read_on(reader, frame)
+
+    def writing(writer: StreamWriter, pixels_THW3: NDArray[np.uint8]) -> None:
+        nonlocal written
+        written += len(pixels_THW3)
+        write(writer, pixels_THW3)
+
+    monkeypatch.setattr(VideoReader, "_upright", reading)
+    monkeypatch.setattr(StreamWriter, "write", writing)
+    assert reconstruct(weights_folder, "a.mp4", "b.mp4") == 0
+    assert read == written == 5120 and most <= 2 * FRAMES_PER_LATENT * latents_at_once(16, 16) + 8
 
 
 def test_a_video_is_not_written_onto_itself(

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from kinema.sample.compose import FADE_S, Frame, compose
-from kinema.sample.task import Frames, Run, Task, between, from_images, from_text, remix
+from kinema.sample.compose import FADE_S, FEATHER, Frame, compose, feathered
+from kinema.sample.task import Frames, Run, Task, between, from_text, remix, with_images
 from kinema.shapes import VideoShape
 
 FPS = 12.0
@@ -29,14 +29,14 @@ def test_without_anything_given_frames_pass() -> None:
 
 
 def test_given_frames_are_exact_and_their_difference_fades() -> None:
-    task = from_images(VideoShape(33, 32, 32), [(0, flat([110]))])
+    task = with_images(from_text(VideoShape(33, 32, 32)), [(0, flat([110]))])
     values = result(task, flat([100] * 33))[:, 0, 0, 0].astype(int)
     assert values[0] == 110 and (values[FADE:] == 100).all()
     assert (np.diff(values) <= 0).all() and (np.diff(values) >= -1).all()
 
 
 def test_between_two_given_frames_the_difference_goes_over_from_one_to_the_other() -> None:
-    task = from_images(VideoShape(9, 32, 32), [(0, flat([108])), (8, flat([92]))])
+    task = with_images(from_text(VideoShape(9, 32, 32)), [(0, flat([108])), (8, flat([92]))])
     values = result(task, flat([100] * 9))[:, 0, 0, 0].astype(int)
     assert values.tolist() == [108, 106, 104, 102, 100, 98, 96, 94, 92]
 
@@ -47,7 +47,7 @@ def test_another_content_dissolves_and_leaves_no_negative() -> None:
     decoded[:, 8:24, 4:12] = 200
     image = flat([60])
     image[:, 8:24, 20:28] = 200
-    frames = result(from_images(VideoShape(17, 32, 32), [(16, image)]), decoded)
+    frames = result(with_images(from_text(VideoShape(17, 32, 32)), [(16, image)]), decoded)
     np.testing.assert_array_equal(frames[16], image[0])
     assert frames.min() >= 59 and frames.max() <= 201
     change = np.abs(np.diff(frames.astype(float), axis=0)).mean(axis=(1, 2, 3))
@@ -75,13 +75,53 @@ def test_frames_outside_the_timeline_stay_outside() -> None:
     np.testing.assert_array_equal(frames[37:], clip[30:])
 
 
+def test_the_outline_of_a_body_does_not_stay_behind_when_the_body_leaves() -> None:
+    """The codec blurs a body's edge; what it lost there belongs to the body, not to the place."""
+    image = flat([60])
+    image[:, 8:24, 4:12] = 200
+    decoded = np.concatenate([image, flat([60] * 16)])
+    decoded[0, 8:24, [3, 12]] = 120  # blurred sides
+    decoded[1:, 8:24, 20:28] = 200  # from the second frame on it stands at the right
+    frames = result(with_images(from_text(VideoShape(17, 32, 32)), [(0, image)]), decoded)
+    np.testing.assert_array_equal(frames[0], image[0])
+    np.testing.assert_array_equal(frames[1:], decoded[1:])
+
+
+def test_a_body_that_stays_keeps_its_sharp_outline_for_a_while() -> None:
+    image = flat([60])
+    image[:, 8:24, 4:12] = 200
+    decoded = image.repeat(17, axis=0)
+    decoded[:, 8:24, [3, 12]] = 90
+    frames = result(with_images(from_text(VideoShape(17, 32, 32)), [(0, image)]), decoded)
+    assert frames[1, 16, 3, 0] <= 64 and frames[-1, 16, 3, 0] == 90
+
+
 def test_outside_the_mask_nothing_changes() -> None:
     rng = np.random.default_rng(0)
     base, decoded = rng.integers(0, 255, (2, 5, 32, 32, 3), np.uint8)
     mask_HW = rng.random((32, 32)) < 0.3
     frames = result(remix(base, 1.0, mask_HW), decoded)
     np.testing.assert_array_equal(frames[:, ~mask_HW], base[:, ~mask_HW])
-    np.testing.assert_array_equal(frames[:, mask_HW], decoded[:, mask_HW])
+    assert (frames[:, mask_HW] != base[:, mask_HW]).mean() > 0.5
+
+
+def test_inside_the_mask_the_new_picture_fades_in() -> None:
+    mask_HW = np.zeros((64, 64), bool)
+    mask_HW[20:, 16:48] = True  # down to the lower edge of the picture
+    share_HW = feathered(mask_HW)
+    assert not share_HW[~mask_HW].any()
+    across = share_HW[60, 14:33]
+    assert (np.diff(across) >= 0).all() and np.diff(across).max() < 0.3
+    assert (share_HW[20 + FEATHER :, 16 + FEATHER : 48 - FEATHER] == 1).all()  # as far as the picture's edge
+    frames = result(remix(np.zeros((5, 64, 64, 3), np.uint8), 1.0, mask_HW), np.full((5, 64, 64, 3), 200, np.uint8))
+    np.testing.assert_array_equal(frames[0, ..., 0], (200 * share_HW).round())
+
+
+@pytest.mark.parametrize("width", [1, 2, 5, 9])
+def test_a_thin_mask_shows_the_new_picture_in_its_middle(width: int) -> None:
+    mask_HW = np.zeros((32, 32), bool)
+    mask_HW[:, 10 : 10 + width] = True
+    assert feathered(mask_HW)[:, 10 + width // 2].min() == 1
 
 
 @pytest.mark.parametrize("given", [(), (Run(0, flat([7])),)])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from kinema.sample.condition import NOISY, cells_of, condition_of, encode_run
-from kinema.sample.task import Frames, Run, between, from_images, from_text, remix
+from kinema.sample.task import Frames, Run, between, from_text, remix, with_images
 from kinema.shapes import FRAMES_PER_LATENT, VideoShape
 
 
@@ -45,7 +45,7 @@ def test_full_latent_frames_hold_their_own_frames(first: int, count: int) -> Non
 
 def test_the_last_image_stands_still_in_its_latent_frame() -> None:
     image = numbered(1, 77)
-    condition = condition_of(from_images(VideoShape(13, 32, 32), [(12, image)]), mean_of_groups)
+    condition = condition_of(with_images(from_text(VideoShape(13, 32, 32)), [(12, image)]), mean_of_groups)
     assert condition.known_T.tolist() == [False, False, False, True]
     assert (condition.data_BCTHW[0, :, 3] == 77).all() and condition.level_T[3] == 0
 
@@ -80,7 +80,7 @@ def test_a_single_pixel_frees_its_cell(pixel: tuple[int, int]) -> None:
 
 
 def test_what_was_given_stays_when_more_becomes_known() -> None:
-    condition = condition_of(from_images(VideoShape(13, 32, 32), [(0, numbered(1, 9))]), mean_of_groups)
+    condition = condition_of(with_images(from_text(VideoShape(13, 32, 32)), [(0, numbered(1, 9))]), mean_of_groups)
     new = torch.full((1, 16, 3, 4, 4), 5.0)
     more = condition.with_known(0, new, 0.1)
     assert more.level_T.tolist() == pytest.approx([0.0, 0.1, 0.1, NOISY])

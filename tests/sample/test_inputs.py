@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -13,20 +11,11 @@ from kinema.clips.contact_sheet import write_png
 from kinema.clips.video_io import write_video
 from kinema.errors import InputError
 from kinema.sample import inputs
+from sample.pictures import huge_png
 
 
 def noise(frames: int, height: int = 32, width: int = 48) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 255, (frames, height, width, 3), np.uint8)
-
-
-def huge_png(path: Path, side: int) -> None:
-    """A picture whose header says that it is huge; nobody should look farther."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b""))
 
 
 def test_a_picture_is_read_exactly(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 import kinema
+import kinema.model.transformer
 from kinema.clips.video_io import read_video
 from kinema.errors import InputError
 from kinema.flow.guidance import guide
@@ -110,16 +112,31 @@ def test_guidance_is_left_out_beyond_its_interval(pipeline: Pipeline, request_: 
     assert (pipeline.make(never).pixels == pipeline.make(dataclasses.replace(request_, guidance=1.0)).pixels).all()
 
 
-def test_noise_and_text_are_read_once_a_run(
+def test_what_does_not_change_is_computed_once_a_run(
     pipeline: Pipeline, request_: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls: list[str] = []
-    for module, name in ((pipeline.model, "encode_text"), (pipeline.model.transformer, "read_noise")):
-        compute = getattr(module, name)
-        counting = lambda *given, name=name, compute=compute: calls.append(name) or compute(*given)  # noqa: E731
-        monkeypatch.setattr(module, name, counting)
-    pipeline.make(dataclasses.replace(request_, steps=7))
-    assert sorted(calls) == ["encode_text", "read_noise"]
+    """Text with its keys and values, rotary tables and modulation once; the model once a step, for both passes."""
+    calls: Counter[str] = Counter()
+
+    def count(owner: object, name: str) -> None:
+        compute = getattr(owner, name)
+
+        def counting(*given: object) -> object:
+            calls[name] += 1
+            return compute(*given)
+
+        monkeypatch.setattr(owner, name, counting)
+
+    transformer = pipeline.model.transformer
+    count(pipeline.model, "encode_text")
+    count(transformer, "read_noise")
+    count(transformer, "forward")
+    count(kinema.model.transformer, "rotary_tables")
+    for block in transformer.blocks:
+        count(block, "text_keys_values")
+    pipeline.make(dataclasses.replace(request_, steps=7, count=2))
+    blocks = len(transformer.blocks)
+    assert calls == {"encode_text": 1, "read_noise": 1, "rotary_tables": 1, "text_keys_values": blocks, "forward": 7}
 
 
 def test_variations_of_a_pack_are_those_of_their_seeds(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kinema.sample.task import CONTEXT_LATENTS, Frames, Run, Task, between, from_images, from_text, loop, remix
+from kinema.sample.task import CONTEXT_LATENTS, Frames, Run, Task, between, from_text, loop, remix, with_images
 from kinema.shapes import FRAMES_PER_LATENT, VideoShape
 
 
@@ -50,7 +50,7 @@ def test_new_frames_after_a_clip_fill_latent_frames_of_their_own(length: int) ->
 
 def test_images_lie_where_they_are_put_and_the_first_of_two_counts() -> None:
     shape = VideoShape(9, 32, 32)
-    task = from_images(shape, [(8, numbered(1, 8)), (0, numbered(1, 5)), (8, numbered(1, 9))])
+    task = with_images(from_text(shape), [(8, numbered(1, 8)), (0, numbered(1, 5)), (8, numbered(1, 9))])
     assert given_in(task) == {0: 5, 8: 8} and task.frames == 9
 
 

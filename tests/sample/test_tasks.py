@@ -111,12 +111,16 @@ def test_a_remix_goes_from_the_codec_to_nothing_of_the_clip(nano: Pipeline, clip
     assert "blue" in [track.color for track in segment(remixes[-1])]
 
 
-def test_outside_its_mask_an_edit_changes_nothing(nano: Pipeline, clips: tuple[Frames, Frames]) -> None:
+def test_outside_its_mask_an_edit_changes_nothing_and_its_edge_does_not_show(
+    nano: Pipeline, clips: tuple[Frames, Frames]
+) -> None:
     mask = np.zeros((64, 64, 3), np.uint8)
     mask[:, 30:] = 255
     frames = make(nano, "a blue cube falls on a grey floor", remix=clips[0], mask=mask)
     np.testing.assert_array_equal(frames[:, :, :30], clips[0][:, :, :30])
-    assert np.abs(frames[:, :, 30:].astype(float) - clips[0][:, :, 30:]).mean() > 2
+    assert np.abs(frames[:, :, 40:].astype(float) - clips[0][:, :, 40:]).mean() > 2
+    steps_W = np.abs(np.diff(frames.astype(float), axis=2)).mean(axis=(0, 1, 3))  # from each column to the next
+    assert steps_W[29] <= 1.5 * np.median(steps_W[20:40])
 
 
 def test_each_moment_of_a_storyboard_follows_its_own_line(nano: Pipeline) -> None:
@@ -140,6 +144,32 @@ def test_an_image_of_a_storyboard_is_shown_at_its_moment(
     frames = make(nano, "", storyboard={"seconds": 2, "beat": beats})
     np.testing.assert_array_equal(frames[18], clips[1][20])
     assert seam(frames, 17) < 2.5 and seam(frames, 18) < 2.5
+
+
+def test_a_storyboard_goes_on_with_a_clip(nano: Pipeline, clips: tuple[Frames, Frames], tmp_path: Path) -> None:
+    """Its seconds count from the first new frame."""
+    write_png(tmp_path / "a.png", clips[0][16])
+
+    def extended(late: str) -> Frames:
+        beats = [
+            {"at": 0, "until": 1, "text": "the red ball bounces"},
+            {"at": 1, "until": 2, "text": late, "image": str(tmp_path / "a.png")},
+        ]
+        return make(nano, PROMPT, extend=clips[0], storyboard={"seconds": 2, "beat": beats})
+
+    one, other = (extended(late) for late in ("the red ball rolls to the left", "a blue cube slides down a ramp"))
+    assert len(one) == 33 + 24
+    np.testing.assert_array_equal(one[:33], clips[0])
+    np.testing.assert_array_equal(one[33 + 12], clips[0][16])
+    assert seam(one, 32) <= 1.5
+    change = np.abs(one.astype(float) - other).mean(axis=(1, 2, 3))
+    assert change[50:].mean() > 1.5 * change[33:45].mean()
+
+
+def test_a_picture_begins_a_loop(nano: Pipeline, clips: tuple[Frames, Frames]) -> None:
+    frames = make(nano, image=clips[0][:1], loop=True)
+    np.testing.assert_array_equal(frames[0], clips[0][0])
+    assert np.abs(frames[0].astype(float) - frames[-1]).mean() <= np.median(changes(frames))
 
 
 def test_what_was_given_is_encoded_as_the_codec_would(nano: Pipeline, clips: tuple[Frames, Frames]) -> None:

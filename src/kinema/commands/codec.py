@@ -16,6 +16,8 @@ from kinema.clips.video_io import check_output, video_writer
 from kinema.errors import InputError
 from kinema.sample.weights import WeightsFolder
 
+WHOLE = 0.9  # of the duration that a file states, and nothing is said about what is missing
+
 
 def run(options: argparse.Namespace) -> None:
     """Encodes and decodes a video from file to file, frame by frame, and prints how close the result is.
@@ -38,17 +40,20 @@ def run(options: argparse.Namespace) -> None:
         with video_writer(options.out, reader.fps) as writer:
             frames = _with_progress(reader.frames(), reader)
             closeness = reconstruct(codec, frames, writer.write, fast_bf16(torch.device("cpu")))
-    for line in _notes(options.file, reader):
+    for line in _notes(options.file, reader, closeness.frames):
         print(line)
     print(f"{options.out}: {closeness.frames} frames of {reader.width}x{reader.height} at {reader.fps:g} fps")
     ssim = f"SSIM {closeness.ssim:.4f}" if closeness.has_ssim(reader.height, reader.width) else "too small for SSIM"
     print(f"PSNR {closeness.psnr_db:.2f} dB, {ssim}")
 
 
-def _notes(path: Path, reader: VideoReader) -> Iterator[str]:
+def _notes(path: Path, reader: VideoReader, frames: int) -> Iterator[str]:
     """What happened to this file on the way."""
     if reader.damaged:
         yield f"{path} is damaged: {reader.damaged} packets could not be decoded and were left out"
+    read_s = frames / reader.fps
+    if reader.seconds and not reader.has_audio and read_s < WHOLE * reader.seconds:  # sound may be longer than pictures
+        yield f"{path} is damaged or cut off: it says {reader.seconds:.2f} s, and {read_s:.2f} s could be read"
     if reader.uneven:
         yield f"variable frame rate: made constant, {reader.uneven} frames repeated or dropped"
     if reader.has_audio:

@@ -11,41 +11,59 @@ from kinema.sample import inputs
 from kinema.sample.inputs import Given, Source
 from kinema.sample.order import Order, parse_size
 from kinema.sample.storyboard import Storyboard
-from kinema.sample.task import CONTEXT_LATENTS, Frames, Task, between, from_images, from_text, loop, remix
+from kinema.sample.task import CONTEXT_LATENTS, Frames, Task, between, from_text, loop, remix, with_images
 from kinema.shapes import FRAMES_PER_LATENT, MAX_FPS, MAX_SECONDS, MIN_FPS, VideoShape
 
 REMIX_STRENGTH = 0.7  # unless the user says; inside a mask it is 1
 
+Picture = tuple[float, str, Given]  # seconds after the first new frame (inf: the last frame), option, picture
+
 
 def arrange(card: Card, order: Order, board: Storyboard | None) -> tuple[Task, float, dict[str, Any]]:
     """What is given, the frame rate, and where it came from."""
-    if order.extend is not None or order.connect is not None or order.fill is not None or order.remix is not None:
-        return _task_of_clips(card, order)
-    fps = card.fps if order.fps is None else float(order.fps)
-    images: list[tuple[float, str, Given]] = []  # place as a share of the video, option, picture
-    if order.image is not None:
-        images.append((0.0, "image", inputs.read_image(order.image, "--image")))
-    if order.last_image is not None:
-        images.append((math.inf, "last_image", inputs.read_image(order.last_image, "--last-image")))
-    for second, file in board.images if board is not None else ():
-        images.append((second, f"storyboard {second:g}", inputs.read_image(file, "the storyboard")))
-    seconds = board.seconds if board is not None else card.seconds if order.seconds is None else float(order.seconds)
-    width, height = _size(order) or (
-        inputs.size_like(images[0][2].pixels_THW3, card.width * card.height) if images else (card.width, card.height)
-    )
-    shape = VideoShape.from_seconds(seconds, height, width, fps)
-    if order.loop:
-        return _looped(shape, fps, seconds), fps, {}
-    if not images:
-        return from_text(shape), fps, {}
-    placed = [
-        (min(round(second * fps), shape.frames - 1) if math.isfinite(second) else shape.frames - 1, given)
-        for second, _, given in images
+    pictures = [
+        (second, f"storyboard {second:g}", inputs.read_image(file, "the storyboard"))
+        for second, file in (board.images if board is not None else ())
     ]
-    if len(images) > 1 and shape.frames == 1:
+    if order.extend is None and order.connect is None and order.fill is None and order.remix is None:
+        return _task_of_pictures(card, order, board, pictures)
+    if pictures and order.remix is not None:
+        raise InputError("--remix and images of a storyboard contradict each other: the clip gives all frames")
+    task, fps, facts = _task_of_clips(card, order, board)
+    size = task.shape.width, task.shape.height
+    return _with_pictures(task, pictures, size, fps), fps, facts | {name: given.facts for _, name, given in pictures}
+
+
+def _task_of_pictures(
+    card: Card, order: Order, board: Storyboard | None, pictures: list[Picture]
+) -> tuple[Task, float, dict[str, Any]]:
+    fps = card.fps if order.fps is None else float(order.fps)
+    ends: list[Picture] = []
+    if order.image is not None:
+        ends.append((0.0, "image", inputs.read_image(order.image, "--image")))
+    if order.last_image is not None:
+        ends.append((math.inf, "last_image", inputs.read_image(order.last_image, "--last-image")))
+    pictures = [*ends, *pictures]
+    asked = order.seconds if board is None else board.seconds
+    seconds = card.seconds if asked is None else float(asked)
+    size = _size(order) or (card.width, card.height)
+    if pictures and order.size is None:
+        size = inputs.size_like(pictures[0][2].pixels_THW3, card.width * card.height)
+    shape = VideoShape.from_seconds(seconds, size[1], size[0], fps)
+    if len(pictures) > 1 and shape.frames == 1:
         raise InputError("one frame cannot be two images: give more --seconds")
-    fitted = [(place, inputs.fit(given.pixels_THW3, width, height)) for place, given in placed]
-    return from_images(shape, fitted), fps, {option: given.facts for _, option, given in images}
+    task = _looped(shape, fps, seconds) if order.loop else from_text(shape)
+    return _with_pictures(task, pictures, size, fps), fps, {name: given.facts for _, name, given in pictures}
+
+
+def _with_pictures(task: Task, pictures: list[Picture], size: tuple[int, int], fps: float) -> Task:
+    """Pictures at their moments."""
+    last = (task.kept if task.end is None else task.end) - 1
+    placed = [
+        (min(task.begin + round(min(second, MAX_SECONDS) * fps), last), inputs.fit(given.pixels_THW3, *size))
+        for second, _, given in pictures
+    ]
+    return with_images(task, placed)
 
 
 def _looped(shape: VideoShape, fps: float, seconds: float) -> Task:
@@ -56,7 +74,7 @@ def _looped(shape: VideoShape, fps: float, seconds: float) -> Task:
     return loop(from_text(VideoShape(1 + step * (total - bridge), shape.height, shape.width)), step * bridge)
 
 
-def _task_of_clips(card: Card, order: Order) -> tuple[Task, float, dict[str, Any]]:
+def _task_of_clips(card: Card, order: Order, board: Storyboard | None) -> tuple[Task, float, dict[str, Any]]:
     sources: dict[str, Source]
     if order.connect is not None:
         sources = {"connect": order.connect[0], "connect with": order.connect[1]}
@@ -74,12 +92,14 @@ def _task_of_clips(card: Card, order: Order) -> tuple[Task, float, dict[str, Any
         mask_HW = None
         if order.mask is not None:
             mask_HW, facts["mask"] = inputs.read_mask(order.mask, *size)
+        _check_length(board, len(frames[0]), fps)
         return remix(frames[0], strength, mask_HW), fps, facts
     if order.span is not None:
         start, stop = _hole(order.span, len(frames[0]), fps)
+        _check_length(board, stop - start, fps)
         left, right = frames[0][:start], frames[0][stop:]
         return between(left if len(left) else None, right if len(right) else None, stop - start), fps, facts
-    new = _new_frames(card, order, fps)
+    new = _new_frames(card, order, board, fps)
     if order.connect is not None:
         task = between(frames[0], frames[1], new - 1)  # the first frame of the second clip ends a latent frame
     else:
@@ -119,9 +139,20 @@ def _hole(span: tuple[float, float], frames: int, fps: float) -> tuple[int, int]
     return start, stop
 
 
-def _new_frames(card: Card, order: Order, fps: float) -> int:
+def _check_length(board: Storyboard | None, frames: int, fps: float) -> None:
+    """A storyboard must fit into a part whose length is not its own."""
+    if board is not None and board.seconds > (frames + 0.5) / fps:
+        raise InputError(
+            f"the storyboard is {board.seconds:g} s long and the part that is made anew {frames / fps:.2f} s: "
+            "end its beats earlier"
+        )
+
+
+def _new_frames(card: Card, order: Order, board: Storyboard | None, fps: float) -> int:
     """Frames of a new part: whole latent frames, by default half of a native clip."""
-    seconds = card.seconds / 2 if order.seconds is None else float(order.seconds)
+    seconds = (
+        board.seconds if board is not None else card.seconds / 2 if order.seconds is None else float(order.seconds)
+    )
     if not (math.isfinite(seconds) and 0 < seconds <= MAX_SECONDS):
         raise InputError(f"--seconds {seconds:g} is not possible: give more than 0 and at most {MAX_SECONDS:g}")
     return FRAMES_PER_LATENT * max(1, round(seconds * fps / FRAMES_PER_LATENT))

@@ -5,6 +5,10 @@ neighbours, which carry it as well: so the difference between a given frame and 
 generated frames beside it too, and fades with the distance in time. Where the difference is too large for an error of
 the codec, the model has made something else than what is given, and the frames dissolve into the given one there.
 A first new frame that is farther from the last given one than the given frames are from each other comes nearer.
+An error of the codec belongs to what is shown: it is added only where the picture has not changed since, or the
+outlines of a body would stay behind when the body leaves.
+
+Inside the mask of a region edit the new picture fades in from the edge, within the width of a latent cell.
 
 Suffixes: H height, W width, 3 RGB.
 """
@@ -18,10 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinema.sample.task import Run, Task
+from kinema.shapes import PIXELS_PER_LATENT
 
 FADE_S = 1.0  # over which a given frame's difference to its decoded version fades
 SEAM = 1.25  # change to the first generated frame at most, in median changes of the given ones
 CODEC_ERROR, CONTENT = 16.0, 48.0  # grey levels: differences up to the first are added, from the second on dissolved
+STILL, CHANGED = 4.0, 12.0  # grey levels: a pixel near which the picture changes by less is still, by more is another
+NEAR = 3  # pixels around one that must be still as well: as far as the codec's error at an edge reaches
+FEATHER = PIXELS_PER_LATENT  # pixels from a mask's edge to where the new picture is alone
 
 Frame = NDArray[np.uint8]  # (H, W, 3)
 
@@ -32,8 +40,11 @@ class _Edge:
     def __init__(self, place: int, given_HW3: Frame, decoded_HW3: Frame) -> None:
         self.place = place
         self.given_HW3 = given_HW3.astype(np.float32)
+        self.decoded_HW3 = decoded_HW3.astype(np.float32)
         self.difference_HW3 = self.given_HW3 - decoded_HW3
-        largest_HW1 = np.abs(self.difference_HW3).max(axis=-1, keepdims=True)
+        # Thin lines of difference are blurred edges, the codec's error however strong; what is left are whole bodies.
+        thick_HW = -_spread(-np.abs(self.difference_HW3).max(axis=-1), 1)
+        largest_HW1 = _spread(thick_HW, 1 + NEAR)[..., None]
         self.other_HW1 = np.clip((largest_HW1 - CODEC_ERROR) / (CONTENT - CODEC_ERROR), 0, 1)
         self.pull = 0.0  # share by which the first frame after this one comes nearer to it
 
@@ -47,7 +58,9 @@ class _Edge:
     def change(self, frame_HW3: NDArray[np.float32]) -> NDArray[np.float32]:
         """What turns a generated frame at this place into the given one, and others nearly."""
         dissolve_HW3 = self.other_HW1 * (self.given_HW3 - frame_HW3)
-        return np.asarray(dissolve_HW3 + (1 - self.other_HW1) * self.difference_HW3)
+        changed_HW = _spread(np.abs(frame_HW3 - self.decoded_HW3).max(axis=-1), NEAR)
+        still_HW1 = np.clip((CHANGED - changed_HW) / (CHANGED - STILL), 0, 1)[..., None]
+        return np.asarray(dissolve_HW3 + (1 - self.other_HW1) * still_HW1 * self.difference_HW3)
 
 
 def compose(decoded: Iterator[Frame], task: Task, fps: float) -> Iterator[Frame]:
@@ -75,8 +88,26 @@ def _changed_inside(decoded: Iterator[Frame], task: Task) -> Iterator[Frame]:
     if task.mask_HW is None:
         yield from decoded
         return
+    new_HW1 = feathered(task.mask_HW)[..., None]
     for frame_HW3, base_HW3 in zip(decoded, task.base_THW3, strict=False):  # the timeline may be longer
-        yield np.where(task.mask_HW[..., None], frame_HW3, base_HW3)
+        yield (base_HW3 + new_HW1 * (frame_HW3.astype(np.float32) - base_HW3)).round().astype(np.uint8)
+
+
+def feathered(mask_HW: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """How much of the new picture each pixel shows: 0 outside the mask, rising to 1 within ``FEATHER`` pixels inside.
+
+    A mask that is thinner than that reaches 1 in its middle. At the edge of the picture nothing fades.
+    """
+    depth_HW, inside_HW = np.zeros(mask_HW.shape, np.float32), mask_HW
+    for ring in range(FEATHER):
+        depth_HW += inside_HW
+        padded_HW = np.pad(inside_HW, 1, mode="edge")
+        around = [padded_HW[1:-1, :-2], padded_HW[1:-1, 2:], padded_HW[:-2, 1:-1], padded_HW[2:, 1:-1]]
+        if ring % 2:  # four neighbours and eight in turns: distances are those of an octagon
+            around += [padded_HW[:-2, :-2], padded_HW[:-2, 2:], padded_HW[2:, :-2], padded_HW[2:, 2:]]
+        inside_HW = inside_HW & np.logical_and.reduce(around)
+    share_HW = depth_HW / max(1.0, depth_HW.max())
+    return np.asarray(share_HW**2 * (3 - 2 * share_HW), np.float32)
 
 
 def _with_given(decoded: Iterator[Frame], given: tuple[Run, ...], kept: int, fade: int) -> Iterator[Frame]:
@@ -121,6 +152,15 @@ def _corrected(
         if edge is not None:
             sum_HW3 += max(0.0, 1 - abs(edge.place - place) / gap) * edge.change(float_HW3)
     return sum_HW3
+
+
+def _spread(values_HW: NDArray[np.float32], reach: int) -> NDArray[np.float32]:
+    """The largest value among the pixels around each, a square of ``reach`` to every side."""
+    for axis in (0, 1):
+        ends = [(reach, reach) if side == axis else (0, 0) for side in (0, 1)]
+        windows = np.lib.stride_tricks.sliding_window_view(np.pad(values_HW, ends, mode="edge"), 2 * reach + 1, axis)
+        values_HW = windows.max(axis=-1)
+    return values_HW
 
 
 def _pulled(frame_HW3: NDArray[np.float32], place: int, before: _Edge | None, fade: int) -> NDArray[np.float32]:

@@ -6,19 +6,35 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
-from kinema.config import ModelConfig, TextConfig
+from kinema.config import CodecConfig, Config, ModelConfig
 from kinema.errors import InputError
-from kinema.shapes import MIN_SIDE, PIXELS_PER_TOKEN, VideoShape
+from kinema.shapes import (
+    FRAMES_PER_LATENT,
+    LATENT_CHANNELS,
+    MIN_SIDE,
+    PIXELS_PER_LATENT,
+    PIXELS_PER_TOKEN,
+    VideoShape,
+)
 
 PACK_TOKENS = 8192  # tokens of a pack at most, unless a single clip has more; more would cost memory and gain no time
 
-BASE_BYTES = 0.45e9  # Python, torch and the networks of the built-in model; 0.38 measured
+# Peak resident memory on a CPU that computes in bfloat16, fitted to benchmarks/sampling_memory.py.
+BASE_BYTES = 0.29e9  # Python, torch and their code
 BYTES_PER_WEIGHT = 4
-BYTES_PER_TOKEN_CHANNEL = 60  # peak of the denoiser per token and channel of its width; nano measured 41 to 51
-BYTES_PER_PIXEL = 100  # peak of the codec per pixel of the frames that it decodes at once; nano measured 66
-DECODED_FRAMES = 9  # that the decoder holds at once
-BYTES_PER_KEPT_PIXEL = 3  # of the finished frames
+LOADING_BYTES_PER_WEIGHT = 2  # of the model's file, while it is read
+TOKEN_BYTES, TOKEN_BYTES_PER_MLP = 28, 8  # of the denoiser, per token and channel of its width; per unit of mlp_ratio
+PIXEL_BYTES, PIXEL_BYTES_PER_CHANNEL = 80, 1.3  # of the decoder, per pixel decoded at once; per channel of its width
+TILED_BYTES = 100  # of a frame that is decoded in tiles, and of its neighbours, per pixel of the frame
+ENCODER_BYTES = 130  # of the video encoder, which looks ahead, per pixel of a frame
+KEPT_BYTES = 4  # per pixel of given and finished frames and of their latents
+FLOAT32 = 2  # times as many bytes for the networks' numbers where there is no bfloat16
+
+# How the decoder cuts a video; kinema.codec.streaming and tiling say the same, but import torch.
+PIXELS_AT_ONCE, LARGEST_WHOLE, TILE_PIXELS = 1 << 19, 512 * 512, 320 * 320
 
 
 @dataclass(frozen=True)
@@ -27,15 +43,22 @@ class Cost:
 
     Attributes:
         tokens: of all variations.
+        calls: of the denoiser.
         model_flops: floating-point operations of the denoiser.
-        pixels: that the codec decodes.
+        pixels: that the codec encodes and decodes.
         memory_bytes: peak, about.
     """
 
-    tokens: int
-    model_flops: float
-    pixels: int
-    memory_bytes: float
+    tokens: int = 0
+    calls: int = 0
+    model_flops: float = 0.0
+    pixels: int = 0
+    memory_bytes: float = 0.0
+
+    def __add__(self, other: Cost) -> Cost:
+        """One after the other."""
+        sums = (self.tokens + other.tokens, self.calls + other.calls, self.model_flops + other.model_flops)
+        return Cost(*sums, self.pixels + other.pixels, max(self.memory_bytes, other.memory_bytes))
 
 
 def cost_of(
@@ -45,8 +68,8 @@ def cost_of(
     count: int,
     calls: int,
     passes: int,
-    model: ModelConfig,
-    text: TextConfig,
+    config: Config,
+    given: int = 0,
 ) -> Cost:
     """The cost of ``count`` videos of a shape.
 
@@ -57,27 +80,68 @@ def cost_of(
         count: videos.
         calls: of the model, per window.
         passes: 2 with guidance, 1 without.
-        model: size of the denoiser.
-        text: size of its text.
+        config: sizes of the networks.
+        given: frames that are encoded, or only held.
     """
-    grid = shape.tokens
+    grid, model = shape.tokens, config.model
     per_window = min(grid.frames, window) * grid.rows * grid.cols
     windows = 1 + max(0, math.ceil((grid.frames - window) / max(1, window - context)))
-    packed = per_window * passes * pack_size(per_window * passes, count)
-    weights = weights_of(model)
-    flops_per_window = per_window * (2 * weights + 4 * model.depth * model.width * (per_window + text.max_tokens / 4))
-    pixels = shape.frames * shape.height * shape.width
-    decoded = min(shape.frames, DECODED_FRAMES) * shape.height * shape.width
-    denoising = BYTES_PER_TOKEN_CHANNEL * packed * model.width
+    together = pack_size(2 * per_window, count)
+    flops_per_token = 2 * weights_of(model) + 4 * model.depth * model.width * (per_window + config.text.max_tokens / 4)
+    frame = shape.height * shape.width
+    all_calls = windows * calls * math.ceil(count / together)
     return Cost(
         tokens=grid.count * count,
-        model_flops=flops_per_window * windows * calls * passes * count,
-        pixels=pixels * count,
-        memory_bytes=BASE_BYTES
-        + BYTES_PER_WEIGHT * weights
-        + max(denoising, BYTES_PER_PIXEL * decoded)
-        + BYTES_PER_KEPT_PIXEL * pixels,
+        calls=all_calls,
+        model_flops=flops_per_token * per_window * windows * calls * passes * count,
+        pixels=(shape.frames * count + given) * frame,
+        memory_bytes=memory_of(per_window * passes * together, shape, config) + KEPT_BYTES * given * frame,
     )
+
+
+def memory_of(tokens: int, shape: VideoShape, config: Config) -> float:
+    """Peak in bytes while a pack of so many tokens is sampled, or a video of this shape decoded and written."""
+    in_model, in_codec = model_weights(config), codec_weights(config.codec)
+    frame = shape.height * shape.width
+    is_tiled = frame > LARGEST_WHOLE
+    at_once = min(shape.frames * frame, max(PIXELS_AT_ONCE, FRAMES_PER_LATENT * (TILE_PIXELS if is_tiled else frame)))
+    tiled = TILED_BYTES * frame if is_tiled else 0
+    denoising = (TOKEN_BYTES + TOKEN_BYTES_PER_MLP * config.model.mlp_ratio) * tokens * config.model.width
+    decoding = (PIXEL_BYTES + PIXEL_BYTES_PER_CHANNEL * config.codec.width) * at_once + tiled
+    return (
+        BASE_BYTES
+        + BYTES_PER_WEIGHT * (in_model + in_codec)
+        + max(LOADING_BYTES_PER_WEIGHT * in_model, (1 if has_bf16() else FLOAT32) * max(denoising, decoding))
+        + ENCODER_BYTES * frame
+        + KEPT_BYTES * shape.frames * frame
+    )
+
+
+def model_weights(config: Config) -> float:
+    """Weights of text encoder and denoiser, about."""
+    text, model = config.text, config.model
+    words = text.width * (text.vocab_size + 12 * text.width * text.depth)
+    of_text = 2 * text.width * model.width * model.depth  # their keys and values in every block
+    around = 7 * model.width**2 + 500 * model.width  # embedding and modulation of the noise level, ends
+    return words + of_text + around + weights_of(model)
+
+
+def codec_weights(codec: CodecConfig) -> float:
+    """Weights of encoder and decoder, about: see :mod:`kinema.codec.autoencoder`."""
+    wide, fine, thin = codec.latent_width, codec.width, 2 * codec.width // 3
+    fold, pixels = (PIXELS_PER_LATENT // codec.unshuffle) ** 2, 3 * codec.unshuffle**2
+    latent = wide * (72 * codec.depth * wide + 20 * wide + 28 * LATENT_CHANNELS + 4 * fine * fold)
+    return latent + 36 * fine**2 + 36 * thin**2 + 2 * fine * thin + pixels * (27 * fine + 9 * thin)
+
+
+@cache
+def has_bf16() -> bool:
+    """Whether this processor multiplies bfloat16, as :func:`kinema.codec.pixels.fast_bf16` says, without torch."""
+    try:
+        flags = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags"))
+    except (OSError, StopIteration):
+        return False
+    return bool({"avx512_bf16", "amx_tile"} & set(flags.split()))
 
 
 def pack_size(tokens: int, count: int) -> int:
@@ -86,7 +150,7 @@ def pack_size(tokens: int, count: int) -> int:
 
 
 def weights_of(model: ModelConfig) -> float:
-    """Weights that every token meets, about: four matrices of self-attention, two of the text's, and the MLP."""
+    """Weights that every token meets: four matrices of self-attention, two of the text's, and the MLP."""
     return model.depth * model.width**2 * (6 + 2 * model.mlp_ratio)
 
 

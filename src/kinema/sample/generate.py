@@ -35,6 +35,8 @@ from kinema.shapes import LatentShape
 
 OnStep = Callable[[int, int], None]  # steps done, steps in all
 
+FRAMES_AT_ONCE = 32  # that are handed to the codec
+
 
 @dataclass(frozen=True)
 class Words:
@@ -199,7 +201,8 @@ def _noise_table(
 def encode_pixels(codec: VideoAutoencoder, pixels_THW3: NDArray[np.uint8]) -> Tensor:
     """1 + 4k uint8 frames (T, H, W, 3) → latents of shape (C, 1 + k, H/8, W/8), on the CPU."""
     device = next(codec.parameters()).device
-    chunks = encode_stream(codec, [from_uint8(pixels_THW3[None]).to(device)])
+    pieces = np.split(pixels_THW3, range(1, len(pixels_THW3), FRAMES_AT_ONCE))  # few are floats at a time
+    chunks = encode_stream(codec, (from_uint8(piece[None]).to(device) for piece in pieces))
     return torch.cat([latents_BCTHW[0].cpu() for latents_BCTHW in chunks], dim=1)
 
 

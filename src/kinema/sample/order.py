@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ MAX_STEPS = 1000
 MAX_COUNT = 1000
 MAX_GUIDANCE = 50.0
 
-EXCLUSIVE = ("image", "extend", "connect", "fill", "remix", "loop", "storyboard")  # --last-image goes with --image
+TASKS = ("image", "last_image", "extend", "connect", "fill", "remix", "loop")
+TOGETHER = ({"image", "last_image"}, {"image", "loop"})  # no other two of them; a storyboard goes with each
 NEEDS = {
     "backward": "extend",
     "strength": "remix",
@@ -59,7 +61,7 @@ class Order:
         remix: a clip to be made anew from its own noisy version.
         strength: how noisy, 0 (as it is) to 1 (all new).
         mask: picture, white where the remix may change something.
-        storyboard: a TOML file, or what was read from one.
+        storyboard: a TOML file, or what was read from one; its clock begins where new frames begin.
         rollout: sample window after window (True) or at once (False); None decides by length.
     """
 
@@ -115,12 +117,10 @@ class Order:
 
 def check_options(order: Order) -> None:
     """Refuses options that contradict each other."""
-    chosen = [name for name in EXCLUSIVE if is_given(order, name)]
-    if order.last_image is not None and "image" not in chosen:
-        chosen.insert(0, "last_image")
-    if len(chosen) > 1:
-        first, second = (f"--{name.replace('_', '-')}" for name in chosen[:2])
-        raise InputError(f"{first} and {second} contradict each other: give one of them")
+    for pair in itertools.combinations([name for name in TASKS if is_given(order, name)], 2):
+        if set(pair) not in TOGETHER:
+            first, second = (f"--{name.replace('_', '-')}" for name in pair)
+            raise InputError(f"{first} and {second} contradict each other: give one of them")
     for name, needed in NEEDS.items():
         if is_given(order, name) and not is_given(order, needed):
             raise InputError(f"--{name} needs --{needed} FILE")

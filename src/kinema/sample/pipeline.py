@@ -126,8 +126,9 @@ class Pipeline:
         """The finished frames of one variation, one by one: decoded, and with what is given in its place."""
         task = request.task
         if task.bridge:  # the frame after the last one is the first one again
-            first_1HW3 = np.stack(list(decode_frames(self.codec, latents_CTHW[:, :1])))
-            task = dataclasses.replace(task, given=(Run(task.kept + task.bridge - 1, first_1HW3),))
+            decoded_1HW3 = np.stack(list(decode_frames(self.codec, latents_CTHW[:, :1])))
+            first_1HW3 = next((run.pixels_THW3[:1] for run in task.given if run.first == 0), decoded_1HW3)
+            task = dataclasses.replace(task, given=(*task.given, Run(task.kept + task.bridge - 1, first_1HW3)))
         return compose(decode_frames(self.codec, latents_CTHW), task, request.fps)
 
     def facts(self, request: Request) -> dict[str, Any]:
@@ -136,18 +137,32 @@ class Pipeline:
         return request.facts() | {"weights": weights, "kinema": kinema.__version__}
 
     def seconds(self, request: Request) -> float:
-        """About how long a request will take on this machine, from a call of each network on a small clip."""
-        shape = VideoShape(5, self.card.height, self.card.width)
-        order = Order(prompt="a", seconds=shape.frames / self.card.fps, guidance=2.0, steps=1, solver="euler")
-        probe = self.request(order)
-        self.sample(probe)  # the first call is slower than those that follow
+        """About how long a request will take on this machine.
+
+        A call of the denoiser takes a constant plus what its operations take. Both follow from a call on a small clip
+        (the second: the first is slower) and one on a native clip.
+        """
+        small, native = (self._probe(frames) for frames in (5, max(9, self.card.frames)))
+        self._timed(small)
+        small_s, native_s = self._timed(small), self._timed(native)
+        more_flops = native.cost.model_flops - small.cost.model_flops
+        per_flop_s = max(0.0, native_s[0] - small_s[0]) / more_flops
+        per_call_s = max(0.0, native_s[0] - native.cost.model_flops * per_flop_s)
+        sampling_s = request.cost.calls * per_call_s + request.cost.model_flops * per_flop_s
+        return sampling_s + native_s[1] / native.cost.pixels * request.cost.pixels
+
+    def _probe(self, frames: int) -> Request:
+        order = Order("a", frames / self.card.fps, (self.card.width, self.card.height), self.card.fps)
+        return self.request(dataclasses.replace(order, guidance=2.0, steps=1, solver="euler", rollout=False))
+
+    def _timed(self, request: Request) -> tuple[float, float]:
+        """Seconds to sample and to decode a request."""
         start_s = time.perf_counter()
-        latents_CTHW = self.sample(probe)[0]
+        latents_CTHW = self.sample(request)[0]
         sampled_s = time.perf_counter()
-        list(self.frames(probe, latents_CTHW))
-        decoded_s = time.perf_counter()
-        sampling = (sampled_s - start_s) / probe.cost.model_flops * request.cost.model_flops
-        return sampling + (decoded_s - sampled_s) / probe.cost.pixels * request.cost.pixels
+        for _ in self.frames(request, latents_CTHW):
+            pass
+        return sampled_s - start_s, time.perf_counter() - sampled_s
 
     def tokens_cut(self, request: Request) -> int:
         """How many tokens at the end of the text are too many to be read."""

@@ -18,7 +18,7 @@ from kinema.sample.cost import Cost, available_bytes, check_memory, cost_of, pac
 from kinema.sample.order import CALLS_PER_STEP, Order, check_options, check_settings
 from kinema.sample.storyboard import Lines, Storyboard, parse_storyboard, read_storyboard
 from kinema.sample.task import CONTEXT_LATENTS, Task
-from kinema.shapes import VideoShape
+from kinema.shapes import FRAMES_PER_LATENT, VideoShape
 
 WHOLE_NATIVES = 2  # a timeline of up to this many native clips is sampled at once, a longer one window after window
 
@@ -135,8 +135,8 @@ def make_request(card: Card, config: Config, order: Order, index: int = 0) -> Re
         solver=order.solver,
         task=task,
         order=order,
-        cost=Cost(0, 0.0, 0, 0.0),
-        beats=() if board is None else board.beats,
+        cost=Cost(),
+        beats=() if board is None else board.beats_from(task.begin / fps),
         interval=order.interval,
         rescale=order.rescale,
         count=order.count,
@@ -145,13 +145,22 @@ def make_request(card: Card, config: Config, order: Order, index: int = 0) -> Re
         sources=sources,
     )
 
-    def cost(shape: VideoShape) -> Cost:
-        calls = request.steps_taken * CALLS_PER_STEP.get(request.solver, 1)
-        passes = 1 if request.guidance == 1 else 2
-        return cost_of(shape, window, CONTEXT_LATENTS, order.count, calls, passes, config.model, config.text)
+    check_memory(task.shape, lambda shape: _cost(request, shape, config).memory_bytes, available_bytes())
+    return dataclasses.replace(request, cost=_cost(request, task.shape, config))
 
-    check_memory(task.shape, lambda shape: cost(shape).memory_bytes, available_bytes())
-    return dataclasses.replace(request, cost=cost(task.shape))
+
+def _cost(request: Request, shape: VideoShape, config: Config) -> Cost:
+    """The cost of a request if its timeline had another size."""
+    task, count, context = request.task, request.count, request.context
+    calls = request.steps_taken * CALLS_PER_STEP.get(request.solver, 1)
+    passes = 1 if request.guidance == 1 else 2
+    held = [part for part in (task.before_THW3, task.after_THW3, task.base_THW3) if part is not None]
+    given = sum(len(part) for part in held) + sum(len(run.pixels_THW3) for run in task.given)
+    cost = cost_of(shape, request.window, context, count, calls, passes, config, given)
+    if task.bridge:
+        between = VideoShape(1 + task.bridge + 2 * FRAMES_PER_LATENT * context, shape.height, shape.width)
+        cost += cost_of(between, 10**9, 0, count, calls, passes, config)
+    return cost
 
 
 def _board(order: Order) -> Storyboard | None:

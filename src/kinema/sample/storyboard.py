@@ -9,7 +9,8 @@
     text = "the red ball falls"
     image = "first.png"    # optional: what the frame at that moment looks like
 
-Beats may overlap and may leave gaps.
+Beats may overlap and may leave gaps. With a clip that is extended, connected or filled, seconds count from the first
+new frame.
 """
 
 from __future__ import annotations
@@ -47,6 +48,10 @@ class Storyboard:
     seconds: float
     beats: tuple[Beat, ...]
     images: tuple[tuple[float, str], ...] = ()
+
+    def beats_from(self, begin_s: float) -> tuple[Beat, ...]:
+        """The beats on a timeline on which the storyboard begins at ``begin_s``."""
+        return tuple(Beat(beat.start_s + begin_s, beat.end_s + begin_s, beat.text) for beat in self.beats)
 
     def facts(self) -> dict[str, Any]:
         """As plain JSON types, with the keys of the file."""
@@ -134,6 +139,11 @@ def parse_storyboard(tree: dict[str, Any], seconds: float | None, lines: Lines, 
             if key not in row:
                 raise InputError(f"{lines.at(place)}: the beat has no {key!r}: add it")
     starts_s = [_seconds(row, "at", place, lines) for place, row in enumerate(rows)]
+    for place, row in enumerate(rows):
+        if "until" in row and (end_s := _seconds(row, "until", place, lines)) <= starts_s[place]:
+            raise InputError(
+                f"{lines.at(place, 'until')}: the beat ends at {end_s:g} s, before it begins at {starts_s[place]:g} s"
+            )
     if length_s is None:
         ends_s = [_seconds(row, "until", place, lines) for place, row in enumerate(rows) if "until" in row]
         length_s = max(ends_s, default=0.0)
@@ -160,8 +170,6 @@ def _beat(row: dict[str, Any], place: int, starts_s: list[float], length_s: floa
     end_s = _seconds(row, "until", place, lines) if "until" in row else min([*later, length_s])
     if start_s >= length_s:
         raise InputError(f"{lines.at(place, 'at')}: the beat begins at {start_s:g} s, the video ends at {length_s:g} s")
-    if end_s <= start_s:
-        raise InputError(f"{lines.at(place, 'until')}: the beat ends at {end_s:g} s, before it begins at {start_s:g} s")
     if end_s > length_s:
         raise InputError(f"{lines.at(place, 'until')}: the beat ends at {end_s:g} s, the video at {length_s:g} s")
     return Beat(start_s, end_s, _text(row, "text", place, lines))

@@ -48,6 +48,8 @@ class Task:
         shape: the timeline, 1 + 4k frames.
         given: frames that the result shows exactly as they are, in order and apart.
         kept: frames of the timeline that belong to the result, from its start.
+        begin: place of the first new frame, at which the clock of a storyboard begins.
+        end: place after the last new frame; None is the end of the kept ones.
         before_THW3: given frames of the result before the timeline, too far away to be seen by the model.
         after_THW3: given frames of the result after the kept ones.
         base_THW3: one frame per kept frame, where sampling begins instead of at noise.
@@ -60,6 +62,8 @@ class Task:
     shape: VideoShape
     kept: int
     given: tuple[Run, ...] = ()
+    begin: int = 0
+    end: int | None = None
     before_THW3: Frames | None = None
     after_THW3: Frames | None = None
     base_THW3: Frames | None = None
@@ -103,20 +107,24 @@ def between(left_THW3: Frames | None, right_THW3: Frames | None, new: int) -> Ta
         shape=VideoShape(kept + (1 - kept) % step, height, width),
         kept=kept,
         given=tuple(given),
+        begin=seen_left,
+        end=seen_left + new,
         before_THW3=None if left_THW3 is None else left_THW3[: len(left_THW3) - seen_left],
         after_THW3=None if right_THW3 is None else right_THW3[seen_right:],
     )
 
 
-def from_images(shape: VideoShape, images: Sequence[tuple[int, Frames]]) -> Task:
-    """Single frames at their places, for example the first and the last.
+def with_images(task: Task, images: Sequence[tuple[int, Frames]]) -> Task:
+    """The same with single frames at their places, for example the first and the last.
 
     Args:
-        shape: of the video.
-        images: (place, frame of shape (1, H, W, 3)); of two for one place the first counts.
+        task: what is given besides.
+        images: (place from ``begin`` to before ``end``, frame of shape (1, H, W, 3)); of two for one place the first
+            counts.
     """
     runs = {place: Run(place, frame_1HW3) for place, frame_1HW3 in reversed(images)}
-    return Task(shape, shape.frames, tuple(runs[place] for place in sorted(runs)))
+    given = sorted([*task.given, *runs.values()], key=lambda run: run.first)
+    return dataclasses.replace(task, given=tuple(given))
 
 
 def loop(task: Task, bridge: int) -> Task:

@@ -1,0 +1,127 @@
+"""Given frames, seams, loops, masks and remixes, measured on pixels with trained weights.
+
+    python benchmarks/sampling_tasks.py OUT.json [--prompts 6] [--weights nano] [--sheet FILE.png]
+
+Seams and jumps are in median changes from frame to frame of the same video (1.5 is hardly seen); a mask's edge is the
+step across it in median steps between neighbouring columns; ``image_db`` is the PSNR of the first frame, read back from
+the MP4, and ``codec_db`` what the codec alone makes of it. ``remix`` is the mean distance from the clip in codes at
+five strengths. Given pictures and clips are world clips of held-out seeds. Repeated, the command goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from kept import Kept, circumstances
+from numpy.typing import NDArray
+
+import kinema
+from kinema.clips.contact_sheet import contact_sheet
+from kinema.clips.video_io import read_video
+from kinema.evaluate.judge import FAMILIES
+from kinema.files import whole_text
+from kinema.sample.generate import reconstruct
+from kinema.sample.pipeline import Pipeline
+from kinema.worlds.make import HELD_OUT_SEED, make_clip
+from kinema.worlds.narration.narrate import short_prompt
+
+STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
+NEW_S = 1.0
+
+Frames = NDArray[np.uint8]
+
+
+def changes(frames_THW3: Frames, axis: int = 0) -> NDArray[np.float64]:
+    """Mean change along time (0) or columns (2), one value a step."""
+    others = tuple(other for other in range(4) if other != axis)
+    return np.asarray(np.abs(np.diff(frames_THW3.astype(float), axis=axis)).mean(axis=others))
+
+
+def in_medians(steps: NDArray[np.float64], place: int) -> float:
+    """The step at a place, in median steps."""
+    return round(float(steps[place] / np.median(steps)), 3)
+
+
+def measure(pipeline: Pipeline, family: str, seed: int, clips: dict[str, Frames]) -> dict[str, Any]:
+    """All tasks on one world clip; the videos are put into ``clips``."""
+    card = pipeline.card
+    worlds = dataclasses.replace(
+        pipeline.config.worlds, height=card.height, width=card.width, frames=card.frames, fps=card.fps
+    )
+    given, other = (make_clip(family, HELD_OUT_SEED + 1000 + 2 * seed + i, worlds) for i in (0, 1))
+    assert given.state is not None
+    prompt, clip, new = short_prompt(family, given.state), given.pixels_THW3, round(NEW_S * card.fps / 4) * 4
+
+    def make(**options: Any) -> Frames:
+        frames: Frames = pipeline.generate(prompt, seed=seed, **options).pixels
+        clips[f"{next(iter(options))} {family}"] = frames
+        return frames
+
+    end, found = len(clip) - 1, dict[str, Any](prompt=prompt)
+    found["extend"] = in_medians(changes(make(extend=clip, seconds=NEW_S)), end)
+    found["backward"] = in_medians(changes(make(backward=True, extend=clip, seconds=NEW_S)), new - 1)
+    connected = changes(make(connect=(clip, other.pixels_THW3), seconds=NEW_S))
+    found["connect"] = [in_medians(connected, end), in_medians(connected, end + new - 1)]
+    looped = make(loop=True)
+    jump = np.abs(looped[0].astype(float) - looped[-1]).mean()
+    found["loop"] = round(float(jump / np.median(changes(looped))), 3)
+    mask, edge = np.zeros((card.height, card.width, 3), np.uint8), card.width // 2 - 2
+    mask[:, edge:] = 255
+    edited = make(mask=mask, remix=clip)
+    found["mask_edge"] = in_medians(changes(edited, axis=2)[edge - 10 : edge + 10], 9)
+    found["outside_mask_codes"] = int(np.abs(edited[:, :, :edge].astype(int) - clip[:, :, :edge]).max())
+    video = pipeline.generate(prompt, seed=seed, image=clip[:1], steps=4)
+    with tempfile.TemporaryDirectory() as folder:
+        stored = read_video(video.save(Path(folder) / "a.mp4")).pixels_THW3[0]
+    found["image_db"] = round(float(10 * np.log10(255**2 / np.square(stored.astype(float) - clip[0]).mean())), 2)
+    found["codec_db"] = round(reconstruct(pipeline.codec, clip[:1])[1], 2)
+    away = [np.abs(make(remix=clip, strength=s).astype(float) - clip).mean() for s in STRENGTHS]
+    found["remix"] = [round(float(distance), 2) for distance in away]
+    return found
+
+
+def main() -> None:
+    """Measures world after world and writes the report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--prompts", type=int, default=6)
+    parser.add_argument("--weights", default="nano")
+    parser.add_argument("--sheet", type=Path, help="contact sheet of the videos that this call makes")
+    parser.add_argument("--minutes", type=float, default=8.0)
+    options = parser.parse_args()
+    pipeline = kinema.load(options.weights)
+    kept = Kept(options.out, {"weights": pipeline.sha256, "sampling": vars(pipeline.card.sampling)}, options.minutes)
+    rows: list[dict[str, Any]] = []
+    clips: dict[str, Frames] = {}
+    for seed in range(options.prompts):
+        family = FAMILIES[seed % len(FAMILIES)]
+        if f"{family} {seed}" not in kept.values and kept.is_late:
+            break
+        rows.append(kept.get(f"{family} {seed}", lambda f=family, s=seed: measure(pipeline, f, s, clips)))
+        print(json.dumps(rows[-1]), flush=True)
+    flat = {
+        name: np.concatenate([np.atleast_1d(row[name]) for row in rows])
+        for name in ("extend", "backward", "connect", "loop", "mask_edge", "outside_mask_codes")
+    }
+    summary: dict[str, Any] = {name: [float(values.min()), float(values.max())] for name, values in flat.items()}
+    summary["image_minus_codec_db"] = [
+        round(pick(row["image_db"] - row["codec_db"] for row in rows), 2) for pick in (min, max)
+    ]
+    summary["remix_is_monotone"] = all(row["remix"] == sorted(row["remix"]) for row in rows)
+    report = circumstances() | {"weights": pipeline.sha256, "least_and_most": summary, "rows": rows}
+    whole_text(options.out, json.dumps(report, indent=1) + "\n")
+    print(json.dumps(summary, indent=1))
+    if options.sheet and clips:
+        length = min(len(clip) for clip in clips.values())
+        shown = [clip[np.linspace(0, len(clip) - 1, length).round().astype(int)] for clip in clips.values()]
+        contact_sheet(shown, options.sheet, columns=16, scale=1)
+
+
+if __name__ == "__main__":
+    main()
