@@ -53,7 +53,7 @@ class Painter:
         return SimpleNamespace(pixels=self.answer(prompt, seed, **options))
 
 
-def exam_of(painter: Painter, folder: Path, progress: list[tuple[int, int]] | None = None) -> Exam:
+def exam_of(painter: Painter | Pipeline, folder: Path, progress: list[tuple[int, int]] | None = None) -> Exam:
     """A quick exam of a painter."""
     pipeline = cast(Pipeline, painter)
     seen = [] if progress is None else progress

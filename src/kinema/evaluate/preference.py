@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from kinema.codec.pixels import fast_bf16, from_uint8
 from kinema.evaluate.matched import Matched, matched_clips
-from kinema.evaluate.statistics import interval, rate
+from kinema.evaluate.statistics import finite_mean, interval, rate
 from kinema.evaluate.suite import Curve, Exam, Pixels, Strip, SuiteResult, Table
 from kinema.evaluate.violations import VIOLATIONS
 from kinema.flow import path
@@ -290,15 +290,15 @@ def _tables(found: Mapping[str, list[Preferences]], sets: Sequence[Matched]) -> 
         energy_N3 = np.array([sets[index].energy for index in own])
         ppe_N, past_N = share("model", "violated"), share("past", "violated")
         controls = (("untrained", "violated"), ("model", "shaken"), ("model", "legal"), ("model", "control"))
-        row = (_finite_mean(ppe_N), *interval(ppe_N), *(_finite_mean(share(*key)) for key in controls))
+        row = (finite_mean(ppe_N), *interval(ppe_N), *(finite_mean(share(*key)) for key in controls))
         plain.append((violation.name, len(own), *row))
-        row = (_finite_mean(past_N), *interval(past_N))
-        row += tuple(_finite_mean(share("past", which)) for which in ("legal", "control"))
+        row = (finite_mean(past_N), *interval(past_N))
+        row += tuple(finite_mean(share("past", which)) for which in ("legal", "control"))
         row += tuple(
             float(np.median(energy_N3[:, a] / energy_N3[:, b])) for a, b in ((VIOLATED, VALID), (LEGAL, VIOLATED))
         )
         past.append((violation.name, len(own), *row))
-        by_failure[violation.name] = -_finite_mean(ppe_N)
+        by_failure[violation.name] = -finite_mean(ppe_N)
     columns = ("violation", "pairs", "PPE", "low", "high")
     controls_shown = ("untrained", "camera jitter", "lawful change", "lawful / violated")
     motions = ("motion: violated / valid", "lawful / violated")
@@ -316,11 +316,6 @@ def _tables(found: Mapping[str, list[Preferences]], sets: Sequence[Matched]) -> 
     )
 
 
-def _finite_mean(value_N: Errors) -> float:
-    finite_N = value_N[np.isfinite(value_N)]
-    return float(finite_N.mean()) if len(finite_N) else math.nan
-
-
 def _curves(found: Mapping[str, list[Preferences]], levels: Sequence[float]) -> tuple[Curve, ...]:
     """Wrong preferences at every noise level by itself."""
     series = {}
@@ -331,7 +326,7 @@ def _curves(found: Mapping[str, list[Preferences]], levels: Sequence[float]) -> 
         ("valid / violated, past", "past", "violated", PAST_LEVELS),
     ):
         ratio_NS = np.array([getattr(preference, f"{which}_S") for preference in found[who]])
-        wrong_S = [_finite_mean(np.where(np.isnan(ratio_N), np.nan, ratio_N <= 0)) for ratio_N in ratio_NS.T]
+        wrong_S = [finite_mean(np.where(np.isnan(ratio_N), np.nan, ratio_N <= 0)) for ratio_N in ratio_NS.T]
         series[label] = tuple(zip(at, wrong_S, strict=True))
     return (Curve("Wrong preferences by noise level", "noise level", "share", series),)
 

@@ -90,6 +90,12 @@ def mean(value_N: NDArray[np.float64], weight_N: NDArray[np.float64]) -> float:
     return float((value_N * weight_N)[finite_N].sum() / weight_N[finite_N].sum())
 
 
+def finite_mean(values: Sequence[float]) -> float:
+    """Mean of the finite values; nan of none."""
+    value_N = np.asarray(values, dtype=np.float64)
+    return mean(value_N, np.ones(len(value_N)))
+
+
 def interval(
     value_N: NDArray[np.float64], weight_N: NDArray[np.float64] | None = None, share: float = 0.95
 ) -> tuple[float, float]:
