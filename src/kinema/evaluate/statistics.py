@@ -90,7 +90,7 @@ def mean(value_N: NDArray[np.float64], weight_N: NDArray[np.float64]) -> float:
     return float((value_N * weight_N)[finite_N].sum() / weight_N[finite_N].sum())
 
 
-def finite_mean(values: Sequence[float]) -> float:
+def finite_mean(values: Sequence[float] | NDArray[np.float64]) -> float:
     """Mean of the finite values; nan of none."""
     value_N = np.asarray(values, dtype=np.float64)
     return mean(value_N, np.ones(len(value_N)))
