@@ -122,7 +122,13 @@ def frame_features(mask_HW: NDArray[np.bool_], pixels_HW3: NDArray[np.uint8]) ->
     )
 
 
-def fit(features_NK: Floats, shape_N: NDArray[np.int64], penalty: float = 1e-3, steps: int = 600) -> Classifier:
+def fit(
+    features_NK: Floats,
+    shape_N: NDArray[np.int64],
+    penalty: float = 1e-3,
+    steps: int = 600,
+    classes: int = len(SHAPES),
+) -> Classifier:
     """Fits the regression by accelerated gradient descent (Nesterov 1983) on the mean log-loss.
 
     Args:
@@ -130,12 +136,13 @@ def fit(features_NK: Floats, shape_N: NDArray[np.int64], penalty: float = 1e-3, 
         shape_N: indices into ``SHAPES``.
         penalty: weight of the squared coefficients.
         steps: gradient steps; the loss is convex and has settled long before the default.
+        classes: how many there are; labels of other things than shapes may have more or fewer.
     """
     mean_K, scale_K = features_NK.mean(axis=0), features_NK.std(axis=0) + 1e-6
     inputs_NK = np.concatenate([(features_NK - mean_K) / scale_K, np.ones((len(features_NK), 1))], axis=1)
-    target_NS = np.eye(len(SHAPES))[shape_N]
+    target_NS = np.eye(classes)[shape_N]
     rate = 1.0 / (0.5 * np.linalg.norm(inputs_NK, 2) ** 2 / len(inputs_NK) + penalty)
-    weight_KS = previous_KS = np.zeros((inputs_NK.shape[1], len(SHAPES)))
+    weight_KS = previous_KS = np.zeros((inputs_NK.shape[1], classes))
     for step in range(steps):
         ahead_KS = weight_KS + step / (step + 3) * (weight_KS - previous_KS)
         logits_NS = inputs_NK @ ahead_KS
