@@ -39,6 +39,7 @@ class Painter:
 
     def __init__(self, answer: Answer = grey, sha256: str = "a", most: int = 10_000, frames: int = 33) -> None:
         self.answer, self.most, self.calls = answer, most, 0
+        self.model = torch.nn.Linear(1, 1)
         self.card, self.config, self.codec, self.sha256 = (
             Card("painter", 64, 64, frames, 12.0),
             nano(),

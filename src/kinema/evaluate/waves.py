@@ -292,10 +292,9 @@ def _pieces(pixels_THW3: Pixels, color: str) -> list[list[Floats]]:
     frames: list[list[Floats]] = []
     for label_HW in label_THW:
         piece_HW = label_pieces(label_HW == COLORS.index(color))
-        points: list[Floats] = [
-            np.argwhere(piece_HW == number)[:, ::-1] + 0.5 for number in range(1, piece_HW.max() + 1)
-        ]
-        frames.append([point_P2 for point_P2 in points if len(point_P2) >= least])
+        sizes = np.bincount(piece_HW.ravel())
+        numbers = [number for number in range(1, len(sizes)) if sizes[number] >= least]
+        frames.append([(np.argwhere(piece_HW == number)[:, ::-1] + 0.5).astype(np.float64) for number in numbers])
     return frames
 
 

@@ -13,7 +13,7 @@ from kinema.config import WorldsConfig, nearest
 from kinema.data import Clip, Source
 from kinema.errors import InputError
 from kinema.shapes import VideoShape
-from kinema.worlds import camera
+from kinema.worlds import camera, flat
 from kinema.worlds.families import FAMILIES
 from kinema.worlds.look import look_of, poses
 from kinema.worlds.narration.narrate import narrate
@@ -43,13 +43,16 @@ def make_clip(family: str, seed: int, worlds: WorldsConfig) -> Clip:
     """Makes one clip with its caption and state; the same arguments give the same bytes.
 
     Args:
-        family: one of ``FAMILIES``.
+        family: one of ``FAMILIES``, or of ``flat.SCENES``, of which nothing but the words is told besides.
         seed: 0 ≤ seed < 2**63; from ``HELD_OUT_SEED`` on, held-out clips.
         worlds: size, frames, frame rate and samples a pixel.
 
     Raises:
         InputError: unknown family (names the nearest), a seed or size outside what is possible.
     """
+    if family in flat.SCENES:
+        VideoShape(worlds.frames, worlds.height, worlds.width)
+        return flat.make(family, seed, worlds, out=seed >= HELD_OUT_SEED)
     return make_world(family, seed, worlds).clip
 
 
