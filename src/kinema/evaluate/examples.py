@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kinema.config import WorldsConfig
 from kinema.data import Clip
-from kinema.evaluate.suite import Exam, Pixels
+from kinema.evaluate.statistics import score_of
+from kinema.evaluate.suite import Better, Exam, Pixels, Score
 from kinema.sample.generate import reconstruct
 from kinema.worlds.make import make_clip
 
@@ -17,19 +20,55 @@ TEST_SEED = 1 << 39
 TRIES = 200  # clips looked at for one that can be used
 
 
-def unseen(
-    family: str, worlds: WorldsConfig, count: int, usable: Callable[[Clip], bool], first_seed: int = TEST_SEED
-) -> Iterator[Clip]:
+@lru_cache(maxsize=32)
+def unseen(family: str, worlds: WorldsConfig, count: int, usable: Callable[[Clip], bool]) -> tuple[Clip, ...]:
     """``count`` true clips of a family that can be used; always the same ones."""
-    found = 0
-    for seed in range(first_seed, first_seed + TRIES * count):
+    found = list[Clip]()
+    for seed in range(TEST_SEED, TEST_SEED + TRIES * count):
         clip = make_clip(family, seed, worlds)
         if usable(clip):
-            yield clip
-            found += 1
-            if found == count:
-                return
-    raise AssertionError(f"{family}: no more usable clips, {found} of {count}")
+            found.append(clip)
+            if len(found) == count:
+                return tuple(found)
+    raise AssertionError(f"{family}: no more usable clips, {len(found)} of {count}")
+
+
+def columns_of(exam: Exam, clip: Clip, prompt: str, given: int, seed: int) -> dict[str, Pixels]:
+    """The columns of a continued clip: ``truth``, ``codec``, ``frozen`` and ``model``."""
+    return {
+        "truth": clip.pixels_THW3,
+        "codec": coded(exam, clip.pixels_THW3),
+        "frozen": frozen(clip.pixels_THW3, given),
+        "model": continued(exam, clip, prompt, given, seed),
+    }
+
+
+def means(
+    names: Mapping[str, tuple[str, Better]], columns: Mapping[str, Sequence[Mapping[str, float]]]
+) -> tuple[Score, ...]:
+    """A score for each name: mean over clips of the column ``model``, with the other columns as floors.
+
+    Args:
+        names: what the score is about, and which way is better.
+        columns: of every column what was measured in each clip, by name.
+    """
+
+    def values(column: str, name: str) -> list[float]:
+        return [measures[name] for measures in columns[column]]
+
+    return tuple(
+        score_of(
+            *(name, about, better, values("model", name)),
+            {floor: values(floor, name) for floor in columns if floor != "model"},
+        )
+        for name, (about, better) in names.items()
+    )
+
+
+def runs_of(mask_T: NDArray[np.bool_], least: int) -> int:
+    """How often at least so many frames in a row are set."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask_T, [False]]).astype(int)))
+    return int(np.count_nonzero(edges[1::2] - edges[::2] >= least))
 
 
 def coded(exam: Exam, pixels_THW3: Pixels) -> Pixels:

@@ -20,10 +20,10 @@ import numpy as np
 from kinema.data import Clip
 from kinema.evaluate.adherence import can_be_judged
 from kinema.evaluate.bodies import Floats, observe, velocities
-from kinema.evaluate.examples import coded, continued, frozen, unseen
+from kinema.evaluate.examples import columns_of, means, unseen
 from kinema.evaluate.state import read_metres
-from kinema.evaluate.statistics import finite_mean, score_of
-from kinema.evaluate.suite import Better, Curve, Exam, Pixels, Score, Strip, SuiteResult, Table
+from kinema.evaluate.statistics import finite_mean
+from kinema.evaluate.suite import Better, Curve, Exam, Pixels, Strip, SuiteResult, Table
 from kinema.worlds.narration.narrate import short_prompt
 from kinema.worlds.physics.mjcf import GRAVITY_MPS2
 
@@ -94,12 +94,7 @@ def run(exam: Exam) -> SuiteResult:
         for index, clip in enumerate(unseen(family, exam.worlds, count, is_legible)):
             assert clip.state is not None
             prompt = short_prompt(family, clip.state)
-            shown = {
-                "truth": clip.pixels_THW3,
-                "codec": coded(exam, clip.pixels_THW3),
-                "frozen": frozen(clip.pixels_THW3, given),
-                "model": continued(exam, clip, prompt, given, seed=index),
-            }
+            shown = columns_of(exam, clip, prompt, given, seed=index)
             for name, pixels_THW3 in shown.items():
                 columns[name].append(measure(clip, pixels_THW3, given))
             families.append(family)
@@ -114,7 +109,7 @@ def run(exam: Exam) -> SuiteResult:
     return SuiteResult(
         NAME,
         ABOUT,
-        scores(columns),
+        means(_SCORES, columns),
         tables=(_table(families, columns),),
         curves=(Curve("First throw", "time (s)", "height (m)", heights),),
         strips=tuple(strip for _, strip in strips[:STRIPS]),
@@ -130,21 +125,6 @@ def is_legible(clip: Clip) -> bool:
         return False
     after_BT2 = Motion.read(clip, clip.pixels_THW3).position_BT2[:, GIVEN[clip.source.family] - 1 :]
     return bool(np.isfinite(after_BT2[..., 0]).all(axis=0).mean() >= LEAST_WHOLE)
-
-
-def scores(columns: Mapping[str, Sequence[Measures]]) -> tuple[Score, ...]:
-    """Means over clips of the column ``model``, with the other columns as floors."""
-
-    def values(column: str, name: str) -> list[float]:
-        return [measures[name] for measures in columns[column]]
-
-    return tuple(
-        score_of(
-            *(name, about, better, values("model", name)),
-            {floor: values(floor, name) for floor in columns if floor != "model"},
-        )
-        for name, (about, better) in _SCORES.items()
-    )
 
 
 def measure(clip: Clip, pixels_THW3: Pixels, given: int) -> Measures:
