@@ -42,7 +42,8 @@ ABOUT = "Does the model find impossible clips less likely than possible ones?"
 
 LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # above 0.95 there is no signal
 PAST_LEVELS = LEVELS[1::2]  # of what follows, where the past is shown or hidden
-PAIRS, QUICK_PAIRS = 12, 2  # of every violation; the quick exam leaves out every second level
+QUICK_LEVELS = (0.2, 0.5, 0.8)  # of both
+PAIRS, QUICK_PAIRS = 10, 2  # of every violation
 SEEDS_APART = 100_000  # every violation has scenes of its own
 DIFFERENT = 8  # codes by which a pixel must differ, of 255
 STRIPS = 4
@@ -67,7 +68,8 @@ class Preferences:
 
 def run(exam: Exam) -> SuiteResult:
     """Scores the model and an untrained network on the same clips and noise."""
-    pairs, levels = (QUICK_PAIRS, LEVELS[1::2]) if exam.quick else (PAIRS, LEVELS)
+    pairs, levels = (QUICK_PAIRS, QUICK_LEVELS) if exam.quick else (PAIRS, LEVELS)
+    past_levels = QUICK_LEVELS if exam.quick else PAST_LEVELS
     judge, blank = exam.pipeline.model, untrained(exam.pipeline)
     found: dict[str, list[Preferences]] = {"model": [], "untrained": [], "past": []}
     sets: list[Matched] = []
@@ -82,11 +84,11 @@ def run(exam: Exam) -> SuiteResult:
             latents_KCTHW = latents_KCTHW[:MATCHED]
             found["untrained"].append(preferences(ask(blank, latents_KCTHW, levels), matched))
             before = first_latent(matched.start)
-            shown, hidden = (ask(judge, latents_KCTHW, PAST_LEVELS, past=(before, level)) for level in (0.0, 1.0))
+            shown, hidden = (ask(judge, latents_KCTHW, past_levels, past=(before, level)) for level in (0.0, 1.0))
             found["past"].append(preferences(shown, matched, hidden))
             sets.append(matched if len(sets) % pairs == 0 else _without_pixels(matched))
             exam.on_progress(len(sets), total)
-    return _result(found, sets, levels, leak)
+    return _result(found, sets, (levels, past_levels), leak)
 
 
 def clips_of(matched: Matched) -> list[Pixels]:
@@ -222,7 +224,10 @@ def _wrong(found: Sequence[Preferences], which: str) -> list[float]:
 
 
 def _result(
-    found: Mapping[str, list[Preferences]], sets: Sequence[Matched], levels: Sequence[float], leak: float
+    found: Mapping[str, list[Preferences]],
+    sets: Sequence[Matched],
+    levels: tuple[Sequence[float], Sequence[float]],
+    leak: float,
 ) -> SuiteResult:
     wrong = {(who, which): _wrong(found[who], which) for who in found for which in ("violated", "legal", "control")}
     scores = (
@@ -272,7 +277,7 @@ def _result(
         "meets a lawful clip with more in it: far from 0.5, the model judges the amount of change rather than law.",
     )
     return SuiteResult(
-        NAME, ABOUT, scores, _tables(found, sets), _curves(found, levels), _strips(found["model"], sets), notes
+        NAME, ABOUT, scores, _tables(found, sets), _curves(found, *levels), _strips(found["model"], sets), notes
     )
 
 
@@ -316,14 +321,16 @@ def _tables(found: Mapping[str, list[Preferences]], sets: Sequence[Matched]) -> 
     )
 
 
-def _curves(found: Mapping[str, list[Preferences]], levels: Sequence[float]) -> tuple[Curve, ...]:
+def _curves(
+    found: Mapping[str, list[Preferences]], levels: Sequence[float], past_levels: Sequence[float]
+) -> tuple[Curve, ...]:
     """Wrong preferences at every noise level by itself."""
     series = {}
     for label, who, which, at in (
         ("valid / violated", "model", "violated", levels),
         ("untrained", "untrained", "violated", levels),
         ("lawful change / violated", "model", "control", levels),
-        ("valid / violated, past", "past", "violated", PAST_LEVELS),
+        ("valid / violated, past", "past", "violated", past_levels),
     ):
         ratio_NS = np.array([getattr(preference, f"{which}_S") for preference in found[who]])
         wrong_S = [finite_mean(np.where(np.isnan(ratio_N), np.nan, ratio_N <= 0)) for ratio_N in ratio_NS.T]

@@ -42,7 +42,7 @@ WORDINGS = {  # what short prompts say, and what no training caption ever says i
     "occlude": ("move* behind a wall", HELD_OUT_PHRASES["hides"][0].replace("{other}", "a wall")),
 }
 EACH, FAMILY_EACH, PAIRS = 4, 3, 10  # scenes of a family and cell; prompts of a family; pairs of relations
-QUICK_EACH, QUICK_FAMILY_EACH, QUICK_PAIRS = 1, 1, 3
+QUICK_EACH, QUICK_FAMILY_EACH, QUICK_PAIRS = 1, 1, 2
 QUICK_FAMILIES = ("fall", "throw", "collide")
 ONLY_HERE = 10_000  # held-out seeds from here on: other scenes than those of the suite on adherence
 STRIPS = 6
