@@ -65,6 +65,25 @@ def test_a_first_new_frame_that_jumps_comes_nearer() -> None:
     assert frames[-1].mean() > 150
 
 
+def test_a_last_new_frame_that_jumps_to_the_clip_comes_nearer() -> None:
+    rng = np.random.default_rng(0)
+    clip = (100 + 2 * np.arange(17)[:, None, None, None] + rng.integers(0, 2, (17, 32, 32, 3))).astype(np.uint8)
+    decoded = flat([40] * 16 + [130] * 17)  # the codec does not know the clip either, in part
+    decoded[16:] = (clip.astype(int) + 15).clip(0, 255)
+    frames = result(between(None, clip, 16), decoded[: between(None, clip, 16).shape.frames]).astype(float)
+    change = np.abs(np.diff(frames, axis=0)).mean(axis=(1, 2, 3))
+    np.testing.assert_array_equal(frames[16:], clip)
+    assert change[15] <= 1.5 * np.median(change[16:]) and frames[0].mean() < 50
+
+
+def test_between_two_clips_neither_reaches_over_to_the_other() -> None:
+    """Clips that stand still pull with full strength, and a frame beside one must not show the other."""
+    task = between(flat([50] * 9), flat([200] * 9), 11)
+    values = result(task, flat([125] * task.shape.frames))[:, 0, 0, 0].astype(int)
+    assert abs(values[9] - 50) <= 2 and abs(values[19] - 200) <= 2
+    assert (np.diff(values) >= 0).all() and np.diff(values).max() <= 2.5 * 150 / 12
+
+
 def test_frames_outside_the_timeline_stay_outside() -> None:
     clip = flat(list(range(40)))
     task = between(clip[:30], clip[30:], 7)

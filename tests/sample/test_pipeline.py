@@ -139,6 +139,19 @@ def test_what_does_not_change_is_computed_once_a_run(
     assert calls == {"encode_text": 1, "read_noise": 1, "rotary_tables": 1, "text_keys_values": blocks, "forward": 7}
 
 
+def test_the_time_is_a_constant_a_call_and_a_rate_an_operation(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def timed(_: Pipeline, request: Request) -> tuple[float, float]:
+        return 0.01 * request.cost.calls + 1e-9 * request.cost.model_flops, 1e-7 * request.cost.pixels
+
+    monkeypatch.setattr(Pipeline, "_timed", timed)
+    for options in ({"steps": 9, "solver": "heun"}, {"seconds": 20}, {"loop": True}, {"count": 70, "size": "128x128"}):
+        request = pipeline.request(Order.of({"prompt": PROMPT} | options))
+        assert pipeline.seconds(request) == pytest.approx(sum(timed(pipeline, request)), rel=1e-6)
+        assert request.cost.calls >= request.steps * len(request.packs) * (2 if request.solver == "heun" else 1)
+
+
 def test_variations_of_a_pack_are_those_of_their_seeds(
     pipeline: Pipeline, request_: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,7 @@ Given frames replace their decoded versions, exactly. The codec's error on them 
 neighbours, which carry it as well: so the difference between a given frame and its decoded version is added to the
 generated frames beside it too, and fades with the distance in time. Where the difference is too large for an error of
 the codec, the model has made something else than what is given, and the frames dissolve into the given one there.
-A first new frame that is farther from the last given one than the given frames are from each other comes nearer.
+A new frame beside given ones that is farther from them than they are from each other comes nearer.
 An error of the codec belongs to what is shown: it is added only where the picture has not changed since, or the
 outlines of a body would stay behind when the body leaves.
 
@@ -25,10 +25,11 @@ from kinema.sample.task import Run, Task
 from kinema.shapes import PIXELS_PER_LATENT
 
 FADE_S = 1.0  # over which a given frame's difference to its decoded version fades
-SEAM = 1.25  # change to the first generated frame at most, in median changes of the given ones
+SEAM = 1.25  # change between a given and a generated frame at most, in median changes of the given ones
 CODEC_ERROR, CONTENT = 16.0, 48.0  # grey levels: differences up to the first are added, from the second on dissolved
 STILL, CHANGED = 4.0, 12.0  # grey levels: a pixel near which the picture changes by less is still, by more is another
 NEAR = 3  # pixels around one that must be still as well: as far as the codec's error at an edge reaches
+MOST_COMPARED = 17  # given frames beside a seam that tell what change is usual there
 FEATHER = PIXELS_PER_LATENT  # pixels from a mask's edge to where the new picture is alone
 
 Frame = NDArray[np.uint8]  # (H, W, 3)
@@ -46,12 +47,13 @@ class _Edge:
         thick_HW = -_spread(-np.abs(self.difference_HW3).max(axis=-1), 1)
         largest_HW1 = _spread(thick_HW, 1 + NEAR)[..., None]
         self.other_HW1 = np.clip((largest_HW1 - CODEC_ERROR) / (CONTENT - CODEC_ERROR), 0, 1)
-        self.pull = 0.0  # share by which the first frame after this one comes nearer to it
+        self.pull = 0.0  # share by which the generated frame beside this one comes nearer to it
 
     def limit(self, next_HW3: NDArray[np.float32], run: Run) -> None:
-        """Pulls the frames after this one as far towards it as the change to the next one is too large."""
-        if len(run.pixels_THW3) > 1:
-            usual = np.median(np.abs(np.diff(run.pixels_THW3.astype(np.float32), axis=0)).mean(axis=(1, 2, 3)))
+        """Pulls the frames beside this one as far towards it as the change to the next one is too large."""
+        pixels_THW3 = run.pixels_THW3[:MOST_COMPARED] if self.place == run.first else run.pixels_THW3[-MOST_COMPARED:]
+        if len(pixels_THW3) > 1:
+            usual = np.median(np.abs(np.diff(pixels_THW3.astype(np.float32), axis=0)).mean(axis=(1, 2, 3)))
             change = np.abs(next_HW3 - self.given_HW3).mean()
             self.pull = float(max(0.0, 1 - SEAM * usual / max(change, 1e-6)))
 
@@ -122,7 +124,7 @@ def _with_given(decoded: Iterator[Frame], given: tuple[Run, ...], kept: int, fad
             done_HW3 = _corrected(frame_HW3, place, before, after, fade)
             if before is not None and last_run is not None and place == before.place + 1:
                 before.limit(done_HW3, last_run)
-            done_HW3 = _pulled(done_HW3, place, before, fade)
+            done_HW3 = _pulled(done_HW3, place, before, after, fade)
             if place < kept:
                 yield done_HW3.round().clip(0, 255).astype(np.uint8)
 
@@ -134,6 +136,8 @@ def _with_given(decoded: Iterator[Frame], given: tuple[Run, ...], kept: int, fad
             continue
         given_HW3 = run.pixels_THW3[place - run.first]
         edge = _Edge(place, given_HW3, frame_HW3)
+        if waiting:
+            edge.limit(_corrected(waiting[-1][1], place - 1, before, edge, fade), run)
         yield from finished(len(waiting), edge)
         before, last_run = edge, run
         if place < kept:
@@ -163,9 +167,19 @@ def _spread(values_HW: NDArray[np.float32], reach: int) -> NDArray[np.float32]:
     return values_HW
 
 
-def _pulled(frame_HW3: NDArray[np.float32], place: int, before: _Edge | None, fade: int) -> NDArray[np.float32]:
-    """Nearer to the given frame before it, if that one pulls, less from frame to frame."""
-    if before is None or not before.pull:
-        return frame_HW3
-    share = before.pull * max(0.0, 1 - (place - before.place - 1) / fade)
-    return frame_HW3 + share * (before.given_HW3 - frame_HW3)
+def _pulled(
+    frame_HW3: NDArray[np.float32], place: int, before: _Edge | None, after: _Edge | None, fade: int
+) -> NDArray[np.float32]:
+    """Nearer to the given frames that pull, less with the distance, and not at all beside the one on the other side."""
+    gap = 0 if before is None or after is None else after.place - before.place
+    shares: list[tuple[float, _Edge]] = []
+    for edge in (before, after):
+        if edge is not None and edge.pull:
+            distance = abs(edge.place - place)
+            other = min(1.0, (gap - distance) / (gap - 1)) if gap > 1 else 1.0
+            shares.append((edge.pull * max(0.0, 1 - (distance - 1) / fade) * other, edge))
+    total = max(1.0, sum(share for share, _ in shares))
+    pulled_HW3 = frame_HW3
+    for share, edge in shares:
+        pulled_HW3 = pulled_HW3 + share / total * (edge.given_HW3 - frame_HW3)
+    return pulled_HW3
