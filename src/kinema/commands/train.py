@@ -154,7 +154,7 @@ def _train_model(
     from kinema.train.model import train_model
 
     exported_average(config.train_model)  # raises if there is none
-    codec = load_codec(config.codec, codec_run)  # fails now if it does not fit, not after hours
+    codec = load_codec(config.codec, codec_run).to(team.device)  # fails now if it does not fit, not after hours
     start_s = time.monotonic()
     is_complete = make_latents(config, codec_run, out / "latents", team.device, stop_after) if team.leads else True
     if team.add([not is_complete])[0]:

@@ -65,7 +65,8 @@ def train_model(
             other settings.
         KinemaError: training diverged, or the disk is full.
     """
-    train = config.train_model
+    # The loop over the shapes of a mixed pack would be compiled anew for every pack, until torch gives up.
+    train = dataclasses.replace(config.train_model, compile=config.train_model.compile and not config.worlds.shapes)
     data = load_latents(latents_dir)
     training, held_out = split(data, train.batch, latents_dir)
     budget = train.batch * VideoShape(config.worlds.frames, config.worlds.height, config.worlds.width).tokens.count
