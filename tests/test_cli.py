@@ -297,7 +297,8 @@ def test_info(weights_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_train_shows_its_settings_without_training(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "codec", "--out", "run", "--set", "train_codec.steps=5", "--dry-run"]) == 0
-    assert json.loads(capsys.readouterr().out)["train_codec"]["steps"] == 5
+    told = json.loads(capsys.readouterr().out)
+    assert told["train_codec"]["steps"] == told["estimate"]["steps"] == 5
     assert os.listdir(here) == []
 
 

@@ -214,13 +214,18 @@ def _train(verbs: Verbs[Parser]) -> None:
         help="change a setting; repeatable",
     )
     parser.add_argument("--dry-run", action="store_true", help="show the settings, check them, and stop")
-    parser.add_argument("--stop-after", type=float, metavar="SECONDS", help="save and stop after this long")
+    parser.add_argument("--stop-after", type=float, metavar="SECONDS", help="save and stop; repeat to go on")
 
 
 def _evaluate(verbs: Verbs[Parser]) -> None:
-    parser = _verb(verbs, "evaluate", "score how well videos show what their prompts say; write a report")
+    parser = _verb(verbs, "evaluate", "examine a model suite by suite against exact truth; write a report")
+    parser.add_argument(
+        "--suite", action="append", default=[], metavar="NAME", help="run this one alone; repeatable (all suites)"
+    )
+    parser.add_argument("--quick", action="store_true", help="all suites in some five minutes, with wider intervals")
     _weights(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the report")
+    parser.add_argument("--against", metavar="DIR", help="a second model: both columns, and their difference")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of report.json and report.html")
     parser.add_argument("--update-card", action="store_true", help="write the scores into the card of the weights")
 
 

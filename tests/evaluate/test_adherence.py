@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections import Counter
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
-from kinema.card import Card
-from kinema.config import nano
+from evaluate.models import Painter, exam_of
 from kinema.data import Clip
 from kinema.evaluate import adherence
 from kinema.evaluate.adherence import (
@@ -24,9 +20,7 @@ from kinema.evaluate.adherence import (
     expectation_of,
     judge_clip,
     number_of_prompts,
-    rate,
-    score,
-    scores_by_family,
+    scores,
 )
 from kinema.evaluate.judge import COLORS, FAMILIES
 from kinema.worlds import palette
@@ -86,7 +80,7 @@ def test_a_true_clip_meets_its_own_expectation_and_no_other(judged_clips: tuple[
     assert not still.falls and not still.moves and set(still.colors) == set(wanted.colors)
 
 
-def test_score_counts_each_kind_of_failure_by_itself() -> None:
+def test_scores_count_each_kind_of_failure_by_itself() -> None:
     two = Expectation("", "collide", ("red", "blue"), ("sphere", "cube"), moves=True, falls=False)
     verdicts = [
         Verdict(("red",), 1, ("sphere",), moves=True, falls=True),
@@ -94,74 +88,40 @@ def test_score_counts_each_kind_of_failure_by_itself() -> None:
         Verdict(("blue", "red", "green"), 3, ("cube", "cube"), moves=True, falls=False),
         Verdict(("red",), 2, ("sphere", None), moves=True, falls=False),
     ]
-    wanted = [RED_BALL, RED_BALL, two, two]
-    scores = score(verdicts, wanted)
-    assert scores.colors_present.value == 2 / 4
-    assert scores.count_right.value == 2 / 4
-    assert (scores.shape_right.value, scores.shape_right.n) == (3 / 6, 6)
-    assert (scores.moves_right.value, scores.moves_right.n) == (3 / 4, 4)
-    assert (scores.falls_right.value, scores.falls_right.n) == (1 / 2, 2)
-    families = scores_by_family({"true": verdicts}, wanted)
-    assert families["all"]["true"] == scores
-    assert families["collide"]["true"].shape_right.value == 2 / 4 and families["collide"]["true"].falls_right.n == 0
+    found = scores(
+        {"generated": verdicts, "truth": [verdicts[0], verdicts[0], *verdicts[2:]]}, [RED_BALL, RED_BALL, two, two]
+    )
+    assert {s.name: (s.value, s.n) for s in found} == {
+        "colors_present": (2 / 4, 4),
+        "count_right": (2 / 4, 4),
+        "shape_right": (3 / 6, 6),
+        "moves_right": (3 / 4, 4),
+        "falls_right": (1 / 2, 2),
+    }
+    with pytest.raises(ValueError):
+        scores({"generated": verdicts}, [RED_BALL])
+    assert found[1].floors == {"truth": 3 / 4}
+    assert np.isnan(found[4].per_unit).tolist() == [False, False, True, True]
 
 
-def test_interval_has_the_width_of_a_binomial() -> None:
-    hits = [1] * 70 + [0] * 30
-    result = rate(hits)
-    assert result.value == 0.7 and result.n == 100
-    assert result.high - result.low == pytest.approx(2 * 1.96 * np.sqrt(0.7 * 0.3 / 100), rel=0.15)
-    assert rate([1] * 10) == adherence.Rate(1.0, 1.0, 1.0, 10)
-
-
-class Blur(torch.nn.Module):
-    """A codec whose latents are the pixels: reconstructions are exact."""
-
-    def encode(self, video: torch.Tensor) -> torch.Tensor:
-        return video
-
-    def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        return latents
-
-
-class Grey:
-    """Weights that always show grey, and count how often they are asked; they may be interrupted."""
-
-    def __init__(self, sha256: str, most: int = 1000) -> None:
-        self.card, self.config, self.codec, self.sha256 = Card("grey", 64, 64, 9, 12.0), nano(), Blur(), sha256
-        self.calls, self.most = 0, most
-
-    def generate(self, prompt: str, seed: int) -> Any:
-        if self.calls == self.most:
-            raise KeyboardInterrupt
-        self.calls += 1
-        return SimpleNamespace(pixels=np.full((9, 32, 64, 3), 90, np.uint8))
-
-
-def test_run_reports_the_ceilings_beside_the_model_and_resumes(
+def test_run_scores_the_model_beside_its_floors_and_resumes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, judged_clips: tuple[Clip, ...]
 ) -> None:
     """A model that shows grey scores 0, while true clips and an exact codec score the same, high value."""
     monkeypatch.setattr(adherence, "held_out_clips", lambda worlds, each: iter(judged_clips))
     total = len(judged_clips)
-    stopped: Any = Grey("a", most=10)
     with pytest.raises(KeyboardInterrupt):
-        adherence.run(stopped, tmp_path, each=1)
-    assert not (tmp_path / "report.json").exists()
-
-    again: Any = Grey("a")
-    progress: list[tuple[int, int]] = []
-    scores = adherence.run(again, tmp_path, each=1, on_clip=lambda done, total: progress.append((done, total)))
+        adherence.run(exam_of(Painter(most=10), tmp_path))
+    again, progress = Painter(), list[tuple[int, int]]()
+    result = adherence.run(exam_of(again, tmp_path, progress))
     assert again.calls == total - 10 and progress == [(done, total) for done in range(total + 1)]
-    everything = scores["all"]
-    assert everything["true"] == everything["codec"] and everything["true"].colors_present.value > 0.9
-    assert everything["generated"].colors_present.value == everything["generated"].shape_right.value == 0
+    colors, _, shapes, *_ = result.scores
+    assert colors.value == shapes.value == 0
+    assert colors.floors["truth"] == colors.floors["codec"] > 0.9
+    families, clips = result.tables
+    assert [row[0] for row in families.rows] == list(FAMILIES) and len(clips.rows) == total
+    assert len(result.strips) == adherence.STRIPS
 
-    report = json.loads((tmp_path / "report.json").read_text(), parse_constant=pytest.fail)  # no NaN
-    assert set(report["scores"]) == {"true", "codec", "generated"} and len(report["clips"]) == total
-    assert set(report["families"]) == set(FAMILIES)
-    assert {path.name for path in tmp_path.glob("*.png")} == {f"generated_{family}.png" for family in FAMILIES}
-
-    other: Any = Grey("b")
-    adherence.run(other, tmp_path, each=1)
+    other = Painter(sha256="b")
+    adherence.run(exam_of(other, tmp_path))
     assert other.calls == total  # clips of other weights are not taken for these

@@ -2,12 +2,22 @@ from __future__ import annotations
 
 import math
 
+import pytest
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from kinema.captions.text_encoder import TextFeatures
 from kinema.config import ModelConfig
-from kinema.model.layers import place_features, rms_normalise, rotary_tables, sinusoid, text_biases
+from kinema.model.layers import (
+    attend_lengths,
+    attend_segments,
+    place_features,
+    rms_normalise,
+    rotary_tables,
+    sinusoid,
+    text_biases,
+)
 from kinema.model.layout import Layout, Segment
 from kinema.shapes import TokenGrid, latent_time_s
 
@@ -24,6 +34,25 @@ def test_rms_norm_agrees_with_torch() -> None:
     x, scale = torch.randn(5, 16), torch.rand(16)
     torch.testing.assert_close(rms_normalise(x, scale), F.rms_norm(x, (16,), scale, 1e-6))
     assert rms_normalise(torch.zeros(1, 16), scale).abs().max() == 0
+
+
+def test_one_call_with_lengths_is_attention_inside_every_segment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the CUDA kernel is given, with a stand-in that does its work by the places where segments begin."""
+    from torch.nn.attention import varlen
+
+    def stand_in(
+        q_NHD: Tensor, k_NHD: Tensor, v_NHD: Tensor, begins: Tensor, begins_k: Tensor, longest: int, longest_k: int
+    ) -> Tensor:
+        assert begins.dtype == torch.int32 and torch.equal(begins, begins_k) and longest == longest_k
+        sizes = begins.diff().tolist()
+        assert max(sizes) == longest and q_NHD.dtype == k_NHD.dtype == v_NHD.dtype and q_NHD.shape == v_NHD.shape
+        rows = zip(*(x.transpose(0, 1).split(sizes, dim=1) for x in (q_NHD, k_NHD, v_NHD)), strict=True)
+        return torch.cat([F.scaled_dot_product_attention(q, k, v) for q, k, v in rows], dim=1).transpose(0, 1)
+
+    monkeypatch.setattr(varlen, "varlen_attn", stand_in)
+    layout = Layout([Segment(grid, 12.0) for grid in (TokenGrid(3, 2, 2), TokenGrid(1, 2, 4), TokenGrid(3, 2, 2))])
+    q, k, v = torch.randn(3, layout.tokens, 2, 8)
+    torch.testing.assert_close(attend_lengths(q, k, v, layout), attend_segments(q, k, v, layout))
 
 
 def test_noise_levels_are_told_apart() -> None:

@@ -17,11 +17,15 @@ PAPER = 32  # grey level of the gaps
 
 
 def contact_sheet(clips: Sequence[NDArray[np.uint8]], path: Path, columns: int = 8, scale: int = 2) -> None:
-    """Writes a PNG with ``columns`` evenly spaced frames of each clip, the first and the last among them.
+    """Writes a PNG with ``columns`` evenly spaced frames of each clip; see :func:`sheet_of`."""
+    write_png(path, sheet_of(clips, columns, scale))
+
+
+def sheet_of(clips: Sequence[NDArray[np.uint8]], columns: int = 8, scale: int = 2) -> NDArray[np.uint8]:
+    """One image (H, W, 3) with evenly spaced frames of each clip, the first and the last among them.
 
     Args:
         clips: uint8 THW3 each, all of the same height and width.
-        path: the PNG to write.
         columns: frames per clip at most; a shorter clip shows all it has.
         scale: whole-number enlargement, without smoothing.
     """
@@ -35,15 +39,19 @@ def contact_sheet(clips: Sequence[NDArray[np.uint8]], path: Path, columns: int =
             top, left = GAP + row * (height + GAP), GAP + column * (width + GAP)
             large = clip[frame].repeat(scale, axis=0).repeat(scale, axis=1)
             sheet_HW3[top : top + height, left : left + width] = large
-    write_png(path, sheet_HW3)
+    return sheet_HW3
 
 
 def write_png(path: Path, pixels_HW3: NDArray[np.uint8]) -> None:
     """Writes one image."""
+    path.write_bytes(png_bytes(pixels_HW3))
+
+
+def png_bytes(pixels_HW3: NDArray[np.uint8]) -> bytes:
+    """One image as the content of a PNG file."""
     encoder = av.CodecContext.create("png", "w")
     assert isinstance(encoder, av.VideoCodecContext)
     encoder.height, encoder.width = pixels_HW3.shape[:2]
     encoder.pix_fmt, encoder.framerate, encoder.thread_count = "rgb24", 1, 1  # type: ignore[assignment]
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels_HW3), format="rgb24")
-    packets = [*encoder.encode(frame), *encoder.encode(None)]
-    path.write_bytes(b"".join(bytes(packet) for packet in packets))
+    return b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)])

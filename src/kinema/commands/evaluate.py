@@ -1,72 +1,92 @@
-"""``kinema evaluate``: does the video show what the prompt says? Scores beside their ceilings, and pictures."""
+"""``kinema evaluate``: suites of questions with exact answers; a report for programs and one for people."""
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import fields, replace
+import dataclasses
+import math
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from kinema.card import save_card, save_text
-from kinema.files import make_folder_of, whole_file
+from kinema.errors import InputError
+from kinema.evaluate import suites
+from kinema.files import make_folder_of, whole_file, whole_text
 from kinema.sample.weights import WeightsFolder
 
 if TYPE_CHECKING:
-    from kinema.evaluate.adherence import AdherenceScores
+    from kinema.evaluate.suite import SuiteResult
 
 
 def run(options: argparse.Namespace) -> None:
-    """Judges true clips, their codec reconstructions and generated clips; writes ``report.json`` and contact sheets.
+    """Runs suites on one or two models; writes ``report.json`` and ``report.html`` and prints all scores.
 
     Repeating the command after an interruption goes on where it stopped.
 
     Raises:
-        InputError: no such weights, or a folder that cannot be written.
+        InputError: no such suite or weights, or a folder that cannot be written.
         KinemaError: damaged weights, or a full disk.
     """
-    folder = WeightsFolder.find(options.weights)
+    suites.check_names(options.suite)
+    names = [options.weights] if options.against is None else [options.weights, options.against]
+    folders = [WeightsFolder.find(name) for name in names]
+    if options.update_card and options.quick:
+        raise InputError("--update-card needs the full size: leave out --quick")
     make_folder_of(options.out / "report.json")
 
-    from kinema.evaluate import adherence  # torch: only now that all else is known to be right
+    from kinema.evaluate import report  # torch: only now that all else is known to be right
     from kinema.sample.pipeline import load
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    chosen = suites.find(options.suite)
+    report.check_drawing()
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("adherence", total=None)
-        scores = adherence.run(
-            load(folder.path),
-            options.out,
-            on_clip=lambda done, total: progress.update(task, completed=done, total=total),
+        task = progress.add_task("loading", total=1.0)
+        pipelines = [load(folder.path) for folder in folders]
+        results = suites.run(
+            pipelines,
+            chosen,
+            options.quick,
+            options.out / "generated",
+            lambda name, share: progress.update(task, description=name, completed=share),
         )
+    subjects = [
+        report.Subject(pipeline.card.name, pipeline.sha256, dataclasses.asdict(pipeline.card.sampling))
+        for pipeline in pipelines
+    ]
+    whole_text(options.out / "report.json", report.to_json(subjects, results, options.quick))
+    whole_text(options.out / "report.html", report.to_html(subjects, results, options.quick))
     if options.update_card:
-        _update_card(folder, scores["all"]["generated"])
-    _print_scores(scores)
-    print(f"report and contact sheets: {options.out}")
+        _update_card(folders[0], results[0])
+    for result in results[0]:
+        _print_scores(result)
+    print(f"report: {options.out / 'report.html'}")
 
 
-def _print_scores(scores: dict[str, dict[str, AdherenceScores]]) -> None:
-    """All clips with their ceilings and intervals; then each family's generated clips."""
-    names = [field.name for field in fields(scores["all"]["generated"])]
-    print(f"{'':16}{'true clips':>14}{'codec':>14}{'generated':>14}   95% interval")
-    for name in names:
-        true, codec, generated = (getattr(scores["all"][column], name) for column in ("true", "codec", "generated"))
-        print(
-            f"{name:16}{true.value:>14.1%}{codec.value:>14.1%}{generated.value:>14.1%}   "
-            f"{generated.low:.1%} to {generated.high:.1%} of {generated.n}"
-        )
-    print(f"\n{'generated':16}" + "".join(f"{name:>16}" for name in names))
-    for family in [family for family in scores if family != "all"]:
-        rates = [getattr(scores[family]["generated"], name) for name in names]
-        print(f"{family:16}" + "".join(f"{rate.value:>16.1%}" if rate.n else f"{'':>16}" for rate in rates))
+def _print_scores(result: SuiteResult) -> None:
+    """A suite's scores beside the floors that they all have."""
+    from kinema.evaluate.report import FLOORS, number
+
+    print(f"{result.name:34}" + "".join(f"{name:>10}" for name in (*FLOORS, "model")) + "   95% interval")
+    for score in result.scores:
+        values = [*(score.floors.get(name) for name in FLOORS), score.value]
+        cells = "".join(f"{number(value):>10}" for value in values)
+        print(f"  {score.name:32}{cells}   {number(score.low)} to {number(score.high)} of {score.n}")
+    print()
 
 
-def _update_card(folder: WeightsFolder, scores: AdherenceScores) -> None:
-    """Writes the scores of generated clips into both forms of the weights' card."""
-    values = {f"adherence_{field.name}": round(getattr(scores, field.name).value, 3) for field in fields(scores)}
+def _update_card(folder: WeightsFolder, results: list[SuiteResult]) -> None:
+    """Writes the scores into both forms of the weights' card."""
+    values = {
+        f"{result.name}_{score.name}": float(f"{score.value:.3g}")
+        for result in results
+        for score in result.scores
+        if math.isfinite(score.value)
+    }
     card = folder.card()
-    card = replace(card, scores=card.scores | values)
+    card = dataclasses.replace(card, scores=card.scores | values)
     for save, name in ((save_card, "card.json"), (save_text, "card.md")):
         with whole_file(folder.path / name) as part:
             save(card, part)

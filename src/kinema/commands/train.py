@@ -1,4 +1,7 @@
-"""``kinema train``: the codec, then the model on its latents. The same command again resumes."""
+"""``kinema train``: the codec, then the model on its latents; in one process, or in many under torchrun.
+
+The same command again resumes.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,9 @@ import argparse
 import datetime
 import json
 import os
+import shutil
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +21,11 @@ from kinema.config import Config, WorldsConfig, load, override, preset, to_dict
 from kinema.errors import InputError
 from kinema.sample.weights import WeightsFolder
 from kinema.shapes import VideoShape
+from kinema.train.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from kinema.train.loop import FitResult
+    from kinema.train.parallel import Team
 
 
 def run(options: argparse.Namespace) -> None:
@@ -30,17 +38,28 @@ def run(options: argparse.Namespace) -> None:
     config = override(preset(options.preset), options.set)
     _check_shapes(config.worlds)
     _check(options)
-    if options.dry_run:
-        print(json.dumps(to_dict(config), indent=2))
-        return
-    if options.what == "codec":
-        init = None if options.init is None else _codec_folder(options.init, config)
-        from kinema.train.codec import train_codec
+    init = None
+    if options.init is not None:
+        is_codec = options.what == "codec"
+        init = _codec_folder(options.init, config) if is_codec else WeightsFolder.find(options.init).path
+    from kinema.train.parallel import assemble  # torch: only now that the options are known to be right
 
-        print(f"wrote {train_codec(config, options.out, options.stop_after, options.data, init)}")
-    else:
-        init = None if options.init is None else WeightsFolder.find(options.init).path
-        print(f"wrote {_train_model(config, options.codec, options.out, options.stop_after, init)}")
+    with assemble() as team:
+        estimate = _estimate(options, config, team)
+        if options.dry_run:
+            if team.leads:
+                print(json.dumps(to_dict(config) | {"estimate": estimate}, indent=2))
+            return
+        _check_disk(options.out, estimate["disk_gb"])
+        keep_freed_memory()
+        if options.what == "codec":
+            from kinema.train.codec import train_codec
+
+            written = train_codec(config, options.out, options.stop_after, options.data, init, team)
+        else:
+            written = _train_model(config, options.codec, options.out, options.stop_after, init, team)
+        if team.leads:
+            print(f"wrote {written}")
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -60,7 +79,7 @@ def _check(options: argparse.Namespace) -> None:
         raise InputError(f"--stop-after {options.stop_after:g} is not possible: give seconds, more than 0")
     if options.codec is not None and not (options.codec / "scores.json").is_file():
         raise InputError(f"{options.codec} has no scores.json: let `kinema train codec --out {options.codec}` finish")
-    existing = next(folder for folder in (options.out, *options.out.absolute().parents) if folder.exists())
+    existing = _existing(options.out)
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         raise InputError(f"cannot write in {existing}: choose another --out")
 
@@ -99,16 +118,55 @@ def _codec_folder(name_or_folder: str, config: Config) -> Path:
     return folder
 
 
-def _train_model(config: Config, codec_run: Path, out: Path, stop_after: float | None, init: Path | None) -> Path:
-    from kinema.codec.autoencoder import load_codec  # torch: only now that the options are known to be right
+def _existing(path: Path) -> Path:
+    """The path itself or the nearest folder above it that exists."""
+    return next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+
+
+def _estimate(options: argparse.Namespace, config: Config, team: Team) -> dict[str, Any]:
+    from kinema.train.estimate import estimate_codec, estimate_model
+
+    return (estimate_codec if options.what == "codec" else estimate_model)(config, team)
+
+
+def _check_disk(out: Path, needed_gb: float) -> None:
+    """Fails now if the disk has no room for a new run; one that is resumed has most of its files already.
+
+    Raises:
+        InputError: says how much there is and how much the run needs.
+    """
+    free_gb = shutil.disk_usage(_existing(out)).free / 1e9
+    if free_gb < needed_gb and not (out / "run.json").exists():
+        raise InputError(
+            f"the disk of {out} has {free_gb:.3g} GB free and this run needs about {needed_gb:.3g} GB: "
+            "make room or choose another --out"
+        )
+
+
+def _train_model(
+    config: Config, codec_run: Path, out: Path, stop_after: float | None, init: Path | None, team: Team
+) -> Path:
+    from kinema.codec.autoencoder import load_codec
     from kinema.train.export import export
     from kinema.train.latents import make_latents
+    from kinema.train.loop import exported_average
+    from kinema.train.metrics import loss_curve
     from kinema.train.model import train_model
 
-    load_codec(config.codec, codec_run)  # fails now if it does not fit, not after hours
-    make_latents(config, codec_run, out / "latents")
-    result = train_model(config, out / "latents", out, stop_after, init)
-    return export(config, codec_run, out, out / "weights", _card(config, codec_run, out, result, init))
+    exported_average(config.train_model)  # raises if there is none
+    codec = load_codec(config.codec, codec_run).to(team.device)  # fails now if it does not fit, not after hours
+    start_s = time.monotonic()
+    is_complete = make_latents(config, codec_run, out / "latents", team.device, stop_after) if team.leads else True
+    if team.add([not is_complete])[0]:
+        return out / "latents"
+    left_s = None if stop_after is None else max(0.0, stop_after - (time.monotonic() - start_s))
+    result = train_model(config, out / "latents", out, left_s, init, team, codec)
+    if team.leads:
+        with suppress(InputError):  # matplotlib is optional
+            loss_curve(out)
+        export(config, codec_run, out, out / "weights", _card(config, codec_run, out, result, init))
+    team.wait()
+    return out / "weights"
 
 
 def _card(config: Config, codec_run: Path, out: Path, result: FitResult, init: Path | None) -> Card:

@@ -7,27 +7,17 @@ generated clips.
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-import kinema
-from kinema.clips.contact_sheet import contact_sheet
 from kinema.config import WorldsConfig
 from kinema.data import BodyInfo, Clip, WorldState
 from kinema.evaluate.judge import FAMILIES, count_bodies, falls, is_judged, moves, segment
 from kinema.evaluate.silhouette import shape_of
-from kinema.files import whole_file, whole_text
+from kinema.evaluate.statistics import rate
+from kinema.evaluate.suite import Exam, Pixels, Score, Strip, SuiteResult, Table
 from kinema.sample.generate import reconstruct
-from kinema.sample.pipeline import Pipeline
 from kinema.worlds import palette
 from kinema.worlds.make import HELD_OUT_SEED, make_clip
 from kinema.worlds.narration.narrate import short_prompt
@@ -36,10 +26,11 @@ FALLING = ("fall", "ramp")  # families whose prompts say that the first body goe
 MOVING = (*FALLING, "throw", "collide", "pendulum", "occlude")  # … or that it moves
 CAMERA_MOVES = ("orbit",)  # families whose prompts say that the camera moves
 EACH = 3  # prompts for every held-out combination
-BOOTSTRAP = 2000  # resamplings of an interval
+QUICK_EACH = 1
+STRIPS = 8  # in the report
 
-Pixels = NDArray[np.uint8]
-Progress = Callable[[int, int], None]  # clips done, clips in all
+NAME = "adherence"
+ABOUT = "Does the video show what the prompt says? Colours, number, shapes, motion and falling on held-out prompts."
 
 
 @dataclass(frozen=True)
@@ -63,27 +54,6 @@ class Verdict:
     shapes: tuple[str | None, ...]  # of the expected bodies, in their order
     moves: bool  # the first body, like the next
     falls: bool
-
-
-@dataclass(frozen=True)
-class Rate:
-    """A share with its 95% bootstrap interval over clips, and the number of things it is a share of."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-
-@dataclass(frozen=True)
-class AdherenceScores:
-    """How often clips show what was asked for."""
-
-    colors_present: Rate  # clips in which every named colour is there
-    count_right: Rate  # clips with the right number of bodies
-    shape_right: Rate  # named bodies that are there in their shape
-    moves_right: Rate  # clips whose first body moves, where it should
-    falls_right: Rate  # clips whose first body falls, where it should
 
 
 def held_out_clips(worlds: WorldsConfig, each: int = EACH) -> Iterator[Clip]:
@@ -158,149 +128,128 @@ def judge_clip(pixels_THW3: Pixels, expectation: Expectation) -> Verdict:
     )
 
 
-def score(verdicts: Sequence[Verdict], expectations: Sequence[Expectation]) -> AdherenceScores:
-    """Sums up the verdicts on clips that were made for these expectations."""
-    pairs = list(zip(verdicts, expectations, strict=True))
-    shapes = [sum(a == b for a, b in zip(v.shapes, e.shapes, strict=True)) for v, e in pairs]
-    return AdherenceScores(
-        colors_present=rate([int(set(e.colors) <= set(v.colors)) for v, e in pairs]),
-        count_right=rate([int(v.count == len(e.colors)) for v, e in pairs]),
-        shape_right=rate(shapes, [len(e.shapes) for e in expectations]),
-        moves_right=rate([int(v.moves) for v, e in pairs if e.moves]),
-        falls_right=rate([int(v.falls) for v, e in pairs if e.falls]),
-    )
-
-
-def rate(hits: Sequence[int], trials: Sequence[int] | None = None) -> Rate:
-    """Share of hits with a percentile bootstrap interval (Efron 1979) that resamples clips.
-
-    Args:
-        hits: hits in each clip.
-        trials: things in each clip that could have been hits; one each if left out.
-
-    Returns:
-        The share; nan of nothing.
-    """
-    hit_N = np.asarray(hits, dtype=np.float64)
-    trial_N = np.ones_like(hit_N) if trials is None else np.asarray(trials, dtype=np.float64)
-    if not len(hit_N):
-        return Rate(float("nan"), float("nan"), float("nan"), 0)
-    drawn_RN = np.random.default_rng(0).integers(len(hit_N), size=(BOOTSTRAP, len(hit_N)))
-    share_R = hit_N[drawn_RN].sum(axis=1) / trial_N[drawn_RN].sum(axis=1)
-    low, high = np.quantile(share_R, [0.025, 0.975])
-    return Rate(float(hit_N.sum() / trial_N.sum()), float(low), float(high), int(trial_N.sum()))
-
-
-def run(
-    pipeline: Pipeline, out: Path, each: int = EACH, on_clip: Progress | None = None
-) -> dict[str, dict[str, AdherenceScores]]:
-    """Generates a video for every held-out prompt and scores it beside the true clip and its reconstruction.
-
-    Writes ``report.json`` and one contact sheet of generated clips per family (a row per prompt, in the report's
-    order) into ``out``. Generated clips are kept in ``out/generated``: after an interruption, the same weights,
-    settings and prompts go on where they stopped.
-
-    Args:
-        pipeline: the model.
-        out: an existing folder.
-        each: prompts for each held-out combination.
-        on_clip: called at the start and after each prompt.
-
-    Returns:
-        For ``all`` and for every family the scores of the columns ``true``, ``codec`` and ``generated``.
-    """
-    card = pipeline.card
-    worlds = dataclasses.replace(
-        pipeline.config.worlds, height=card.height, width=card.width, frames=card.frames, fps=card.fps
-    )
-    (out / "generated").mkdir(exist_ok=True)
-    progress = on_clip or (lambda done, total: None)
-    progress(0, number_of_prompts(each))
+def run(exam: Exam) -> SuiteResult:
+    """Generates a video for every held-out prompt and scores it beside the true clip and its reconstruction."""
+    each = QUICK_EACH if exam.quick else EACH
+    total = number_of_prompts(each)
+    exam.on_progress(0, total)
     expectations: list[Expectation] = []
-    verdicts: dict[str, list[Verdict]] = {"true": [], "codec": [], "generated": []}
-    sheets: dict[str, list[Pixels]] = {}
-    for index, clip in enumerate(held_out_clips(worlds, each)):
+    verdicts: dict[str, list[Verdict]] = {"truth": [], "codec": [], "generated": []}
+    clips: list[Pixels] = []
+    for index, clip in enumerate(held_out_clips(exam.worlds, each)):
         wanted = expectation_of(clip)
-        generated_THW3 = _generated(pipeline, wanted.prompt, index, out / "generated")
-        sheets.setdefault(wanted.family, []).append(generated_THW3)
+        clips.append(exam.cache.make(wanted.prompt, seed=index))
         expectations.append(wanted)
-        columns = (clip.pixels_THW3, reconstruct(pipeline.codec, clip.pixels_THW3)[0], generated_THW3)
+        columns = (clip.pixels_THW3, reconstruct(exam.pipeline.codec, clip.pixels_THW3)[0], clips[-1])
         for column, pixels_THW3 in zip(verdicts, columns, strict=True):
             verdicts[column].append(judge_clip(pixels_THW3, wanted))
-        progress(index + 1, number_of_prompts(each))
-    for family, clips in sheets.items():
-        contact_sheet(clips, out / f"generated_{family}.png")
-    scores = scores_by_family(verdicts, expectations)
-    write_report(out / "report.json", pipeline, expectations, verdicts, scores)
-    return scores
+        exam.on_progress(index + 1, total)
+    return SuiteResult(
+        NAME,
+        ABOUT,
+        scores(verdicts, expectations),
+        tables=(_families(verdicts, expectations), _clip_by_clip(verdicts, expectations)),
+        strips=_strips(clips, verdicts["generated"], expectations),
+    )
 
 
-def scores_by_family(
-    verdicts: dict[str, list[Verdict]], expectations: Sequence[Expectation]
-) -> dict[str, dict[str, AdherenceScores]]:
-    """Scores of every column, for ``all`` clips and for each family's."""
-    rows = {"all": list(range(len(expectations)))}
-    for index, wanted in enumerate(expectations):
-        rows.setdefault(wanted.family, []).append(index)
-    return {
-        name: {
-            column: score([seen[index] for index in chosen], [expectations[index] for index in chosen])
+def scores(verdicts: Mapping[str, Sequence[Verdict]], expectations: Sequence[Expectation]) -> tuple[Score, ...]:
+    """How often clips show what was asked for.
+
+    Args:
+        verdicts: of the columns ``generated`` and, as floors, of any others, on clips made for these expectations.
+        expectations: what every clip must show.
+    """
+
+    def share(
+        name: str,
+        about: str,
+        hit: Callable[[Verdict, Expectation], float],
+        trial: Callable[[Expectation], int] = lambda wanted: 1,
+    ) -> Score:
+        hits = {
+            column: [hit(v, e) if trial(e) else 0.0 for v, e in zip(seen, expectations, strict=True)]
             for column, seen in verdicts.items()
         }
-        for name, chosen in rows.items()
-    }
+        return rate(name, about, hits.pop("generated"), [trial(e) for e in expectations], hits)
+
+    return (
+        share("colors_present", "clips in which every named colour is there", _has_colors),
+        share("count_right", "clips with the right number of bodies", lambda v, e: v.count == len(e.colors)),
+        share("shape_right", "named bodies that are there in their shape", _right_shapes, lambda e: len(e.shapes)),
+        share(
+            "moves_right", "clips whose first body moves, of those where it should", lambda v, e: v.moves, _must_move
+        ),
+        share(
+            "falls_right", "clips whose first body falls, of those where it should", lambda v, e: v.falls, _must_fall
+        ),
+    )
 
 
-def write_report(
-    path: Path,
-    pipeline: Pipeline,
-    expectations: Sequence[Expectation],
-    verdicts: dict[str, list[Verdict]],
-    scores: dict[str, dict[str, AdherenceScores]],
-) -> None:
-    """Writes scores side by side, and what was asked for and seen in every clip, as JSON.
-
-    Rates of nothing are left out.
-    """
-    plain = {
-        family: {
-            column: {name: rate for name, rate in dataclasses.asdict(value).items() if rate["n"]}
-            for column, value in columns.items()
-        }
-        for family, columns in scores.items()
-    }
-    report: dict[str, Any] = {
-        "suite": "adherence",
-        "model": pipeline.card.name,
-        "sha256": pipeline.sha256,
-        "sampling": dataclasses.asdict(pipeline.card.sampling),
-        "scores": plain.pop("all"),
-        "families": plain,
-        "clips": [
-            {
-                **dataclasses.asdict(wanted),
-                "seed": index,
-                "seen": {c: dataclasses.asdict(v[index]) for c, v in verdicts.items()},
-            }
-            for index, wanted in enumerate(expectations)
-        ],
-    }
-    whole_text(path, json.dumps(report, indent=1) + "\n")
+def _has_colors(verdict: Verdict, wanted: Expectation) -> bool:
+    return set(wanted.colors) <= set(verdict.colors)
 
 
-def _generated(pipeline: Pipeline, prompt: str, seed: int, folder: Path) -> Pixels:
-    """The video of a prompt, from ``folder`` if these weights have made it with these settings before."""
-    card = pipeline.card
-    shape = (card.frames, card.height, card.width, card.fps)
-    made_of = [kinema.__version__, pipeline.sha256, prompt, seed, *shape, dataclasses.asdict(card.sampling)]
-    path = folder / f"{hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]}.npz"
-    if not path.is_file():
-        pixels_THW3 = pipeline.generate(prompt, seed=seed).pixels
-        with whole_file(path) as part, part.open("wb") as file:
-            np.savez_compressed(file, pixels_THW3=pixels_THW3)
-    with np.load(path) as stored:
-        kept_THW3: Pixels = stored["pixels_THW3"]
-    return kept_THW3
+def _right_shapes(verdict: Verdict, wanted: Expectation) -> int:
+    return sum(seen == shape for seen, shape in zip(verdict.shapes, wanted.shapes, strict=True))
+
+
+def _must_move(wanted: Expectation) -> int:
+    return int(wanted.moves)
+
+
+def _must_fall(wanted: Expectation) -> int:
+    return int(wanted.falls)
+
+
+def _families(verdicts: Mapping[str, Sequence[Verdict]], expectations: Sequence[Expectation]) -> Table:
+    """A row for each family: the model's shares, and in brackets those of the codec and of the truth."""
+    rows = []
+    for family in dict.fromkeys(wanted.family for wanted in expectations):
+        chosen = [index for index, wanted in enumerate(expectations) if wanted.family == family]
+        part = scores(
+            {column: [seen[index] for index in chosen] for column, seen in verdicts.items()},
+            [expectations[index] for index in chosen],
+        )
+        cells = [f"{s.value:.0%} ({s.floors['codec']:.0%}, {s.floors['truth']:.0%})" if s.n else "" for s in part]
+        rows.append((family, *cells))
+    return Table("Families: model (codec, truth)", ("family", *_score_names()), tuple(rows))
+
+
+def _score_names() -> list[str]:
+    return [score.name for score in scores({"generated": []}, [])]
+
+
+def _clip_by_clip(verdicts: Mapping[str, Sequence[Verdict]], expectations: Sequence[Expectation]) -> Table:
+    """What was asked for and seen in every generated clip; the seed is the row's number."""
+
+    def listed(names: Sequence[str | None]) -> str:
+        return ", ".join(name or "none" for name in names)
+
+    rows = [
+        (
+            *(seed, wanted.family, wanted.prompt, listed(seen.colors), seen.count, listed(seen.shapes)),
+            *(("no", "yes")[seen.moves], ("no", "yes")[seen.falls]),
+        )
+        for seed, (wanted, seen) in enumerate(zip(expectations, verdicts["generated"], strict=True))
+    ]
+    columns = ("seed", "family", "prompt", "colours seen", "bodies seen", "shapes seen", "moves", "falls")
+    return Table("Clip by clip, generated", columns, tuple(rows))
+
+
+def _strips(
+    clips: Sequence[Pixels], verdicts: Sequence[Verdict], expectations: Sequence[Expectation]
+) -> tuple[Strip, ...]:
+    """Some clips, those with the most wrong first."""
+
+    def right(index: int) -> float:
+        seen, wanted = verdicts[index], expectations[index]
+        shapes = _right_shapes(seen, wanted) / max(len(wanted.shapes), 1)
+        return _has_colors(seen, wanted) + (seen.count == len(wanted.colors)) + shapes
+
+    order = sorted(range(len(clips)), key=lambda index: (right(index), index))
+    shown = order if len(order) <= STRIPS else [*order[: STRIPS - 2], order[len(order) // 2], order[-1]]
+    return tuple(Strip(f"{expectations[i].prompt} (seed {i}; {right(i):.1f} of 3)", clips[i]) for i in shown)
 
 
 def _whole_bodies(state: WorldState) -> list[BodyInfo]:

@@ -80,7 +80,7 @@ def shape_of(track: Track, tracks: list[Track], pixels_THW3: NDArray[np.uint8]) 
 
 def track_features(track: Track, tracks: list[Track], pixels_THW3: NDArray[np.uint8]) -> Floats:
     """Features (N, K) of a body in up to ``FRAMES`` frames that show it whole, or in its largest frame if none does."""
-    whole_T = _whole(track, tracks)
+    whole_T = whole_frames(track, tracks)
     frames = np.flatnonzero(whole_T) if whole_T.any() else np.array([track.area_T.argmax()])
     frames = frames[np.unique(np.linspace(0, len(frames) - 1, FRAMES).round().astype(int))]
     return np.array([frame_features(track.mask_THW[frame], pixels_THW3[frame]) for frame in frames])
@@ -122,7 +122,13 @@ def frame_features(mask_HW: NDArray[np.bool_], pixels_HW3: NDArray[np.uint8]) ->
     )
 
 
-def fit(features_NK: Floats, shape_N: NDArray[np.int64], penalty: float = 1e-3, steps: int = 600) -> Classifier:
+def fit(
+    features_NK: Floats,
+    shape_N: NDArray[np.int64],
+    penalty: float = 1e-3,
+    steps: int = 600,
+    classes: int = len(SHAPES),
+) -> Classifier:
     """Fits the regression by accelerated gradient descent (Nesterov 1983) on the mean log-loss.
 
     Args:
@@ -130,12 +136,13 @@ def fit(features_NK: Floats, shape_N: NDArray[np.int64], penalty: float = 1e-3, 
         shape_N: indices into ``SHAPES``.
         penalty: weight of the squared coefficients.
         steps: gradient steps; the loss is convex and has settled long before the default.
+        classes: how many there are; labels of other things than shapes may have more or fewer.
     """
     mean_K, scale_K = features_NK.mean(axis=0), features_NK.std(axis=0) + 1e-6
     inputs_NK = np.concatenate([(features_NK - mean_K) / scale_K, np.ones((len(features_NK), 1))], axis=1)
-    target_NS = np.eye(len(SHAPES))[shape_N]
+    target_NS = np.eye(classes)[shape_N]
     rate = 1.0 / (0.5 * np.linalg.norm(inputs_NK, 2) ** 2 / len(inputs_NK) + penalty)
-    weight_KS = previous_KS = np.zeros((inputs_NK.shape[1], len(SHAPES)))
+    weight_KS = previous_KS = np.zeros((inputs_NK.shape[1], classes))
     for step in range(steps):
         ahead_KS = weight_KS + step / (step + 3) * (weight_KS - previous_KS)
         logits_NS = inputs_NK @ ahead_KS
@@ -180,20 +187,23 @@ def soften(pixels_THW3: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return softened
 
 
-def _whole(track: Track, tracks: list[Track]) -> NDArray[np.bool_]:
-    """Frames in which a body is away from the frame's edge and from other bodies, and about as large as it gets."""
+def whole_frames(track: Track, tracks: list[Track], least: float = 0.8) -> NDArray[np.bool_]:
+    """Frames in which a body is away from the frame's edge and from other bodies, and about as large as it gets.
+
+    ``least`` is the share of its largest area that it must show.
+    """
     mask_THW = track.mask_THW
     free_T = ~(mask_THW[:, [0, -1]].any(axis=(1, 2)) | mask_THW[:, :, [0, -1]].any(axis=(1, 2)))
-    grown_THW = _grow(mask_THW)
+    grown_THW = grown(mask_THW)
     for other in tracks:
         if other is not track:
             free_T &= ~(grown_THW & other.mask_THW).any(axis=(1, 2))
     largest = np.quantile(track.area_T[track.seen_T], 0.9)
-    result_T: NDArray[np.bool_] = free_T & (track.area_T >= 0.8 * largest)
+    result_T: NDArray[np.bool_] = free_T & (track.area_T >= least * largest)
     return result_T
 
 
-def _grow(mask_THW: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def grown(mask_THW: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """One pixel more on all four sides."""
     grown_THW = mask_THW.copy()
     grown_THW[:, 1:] |= mask_THW[:, :-1]

@@ -16,8 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from kinema.clips.contact_sheet import contact_sheet
-from kinema.clips.video_io import read_video
+from kinema.clips.contact_sheet import sheet_of, write_png
 from kinema.codec.autoencoder import VideoAutoencoder, load_codec, save_codec, to_BTHWC
 from kinema.codec.metrics import psnr, ssim
 from kinema.codec.pixels import from_uint8, to_uint8
@@ -204,8 +203,9 @@ def validate(codec: VideoAutoencoder, data: CodecData, picture: Path, bf16: bool
         records |= score(held_out, decoded_NTHW3, name)
         if index == 0:
             pairs = zip(held_out.clips_NTHW3[:SHOWN_CLIPS], decoded_NTHW3[:SHOWN_CLIPS], strict=True)
-            contact_sheet([clip for pair in pairs for clip in pair], picture, columns=9)
-    records["reconstructions"] = read_video(picture).pixels_THW3[0]
+            sheet_HW3 = sheet_of([clip for pair in pairs for clip in pair], columns=9)
+            write_png(picture, sheet_HW3)
+            records["reconstructions"] = sheet_HW3
     return records
 
 

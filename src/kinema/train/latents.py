@@ -12,6 +12,7 @@ import itertools
 import json
 import logging
 import tarfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -64,8 +65,20 @@ class LatentDataset:
         return len(self.latents_CTHW)
 
 
-def make_latents(config: Config, codec_dir: Path, out: Path, device: torch.device | str = "cpu") -> None:
+def make_latents(
+    config: Config, codec_dir: Path, out: Path, device: torch.device | str = "cpu", stop_after: float | None = None
+) -> bool:
     """Renders the training clips of a recipe and caches their latents in ``out``; repeating the call resumes it.
+
+    Args:
+        config: the recipe.
+        codec_dir: where the codec's weights are.
+        out: the cache.
+        device: of the codec.
+        stop_after: seconds after which no further shard is begun.
+
+    Returns:
+        Whether the cache is complete.
 
     Raises:
         InputError: ``codec_dir`` holds no codec of this configuration, or ``out`` holds other latents.
@@ -73,7 +86,7 @@ def make_latents(config: Config, codec_dir: Path, out: Path, device: torch.devic
     codec = load_codec(config.codec, codec_dir).to(device)
     out.mkdir(parents=True, exist_ok=True)
     save(config, out / "config.json")
-    cache_latents(codec, config.worlds, out, bf16=config.train_codec.bf16)
+    return cache_latents(codec, config.worlds, out, bf16=config.train_codec.bf16, stop_after=stop_after)
 
 
 def cache_latents(
@@ -85,13 +98,18 @@ def cache_latents(
     bf16: bool = True,
     workers: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
-) -> None:
+    stop_after: float | None = None,
+) -> bool:
     """Encodes the clips of ``worlds`` into shards; complete shards are kept, the others are made.
 
     Workers render ahead while this process encodes whole clips in batches.
 
     Args:
         on_progress: receives the number of clips that are done and of all.
+        stop_after: seconds after which no further shard is begun.
+
+    Returns:
+        Whether all shards are there.
 
     Raises:
         InputError: ``out`` holds latents of other worlds or of another codec.
@@ -107,7 +125,10 @@ def cache_latents(
     missing = [plan for plan in plans if plan.name not in manifest["shards"] or not (out / plan.name).exists()]
     clips = render_clips(worlds, [seed for plan in missing for seed in plan.seeds], workers)
     done = worlds.clips - sum(len(plan.seeds) for plan in missing)
+    start_s = time.monotonic()
     for plan in missing:
+        if stop_after is not None and time.monotonic() - start_s >= stop_after:
+            return False
         encoded = _encoded(codec, itertools.islice(clips, len(plan.seeds)), bf16)
         manifest["shards"][plan.name] = write_tar(out / plan.name, (_sample(*pair) for pair in encoded))
         whole_text(out / MANIFEST, json.dumps(manifest, indent=2) + "\n")
@@ -115,6 +136,7 @@ def cache_latents(
         logger.info("latents of %d of %d clips are cached", done, worlds.clips)
         if on_progress is not None:
             on_progress(done, worlds.clips)
+    return True
 
 
 def load_latents(folder: Path) -> LatentDataset:

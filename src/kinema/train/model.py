@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from kinema.captions.tokenizer import CaptionTokenizer
 from kinema.captions.vocabulary import Vocabulary
+from kinema.codec.autoencoder import VideoAutoencoder
 from kinema.config import Config, save, to_dict
 from kinema.data import Caption
 from kinema.errors import InputError
@@ -24,10 +25,11 @@ from kinema.flow import path
 from kinema.model.transformer import TextToVideo
 from kinema.shapes import VideoShape
 from kinema.train.latents import LatentDataset, load_latents
-from kinema.train.loop import FitResult, exported_average, fit
+from kinema.train.loop import FitResult, fit
 from kinema.train.metrics import Records
 from kinema.train.packs import Pack, Plan, draw_step, grids_of, level_range, make_pack, noisy_tokens, share
 from kinema.train.parallel import ALONE, Team
+from kinema.train.preview import preview
 from kinema.train.speed import flops_of_clip, peak_flops
 from kinema.train.start import start_from
 
@@ -45,6 +47,7 @@ def train_model(
     stop_after: float | None = None,
     init: Path | None = None,
     team: Team = ALONE,
+    codec: VideoAutoencoder | None = None,
 ) -> FitResult:
     """Trains tokenizer, vocabulary and model; called again with the same arguments, it resumes.
 
@@ -55,14 +58,15 @@ def train_model(
         stop_after: seconds after which to stop at a checkpoint.
         init: exported weights to start from.
         team: the processes; all call with the same arguments, and together they do what one would.
+        codec: if given, samples are drawn at every validation, as ``out/samples.png`` and in TensorBoard.
 
     Raises:
         InputError: too few clips, too many processes, weights in ``init`` of another size, or ``out`` holds a run with
             other settings.
         KinemaError: training diverged, or the disk is full.
     """
-    train = config.train_model
-    exported_average(config.train_model)  # raises if there is no such average
+    # The loop over the shapes of a mixed pack would be compiled anew for every pack, until torch gives up.
+    train = dataclasses.replace(config.train_model, compile=config.train_model.compile and not config.worlds.shapes)
     data = load_latents(latents_dir)
     training, held_out = split(data, train.batch, latents_dir)
     budget = train.batch * VideoShape(config.worlds.frames, config.worlds.height, config.worlds.width).tokens.count
@@ -88,7 +92,11 @@ def train_model(
 
     def on_validation(step: int, averaged: nn.Module) -> Records:
         assert isinstance(averaged, TextToVideo)
-        return held_out_loss(averaged, data, held_out, tokenizer, config)
+        scores = held_out_loss(averaged, data, held_out, tokenizer, config)
+        if codec is None:
+            return scores
+        picture = preview(averaged, codec, data, held_out, tokenizer, config, out / "samples.png", team.leads)
+        return scores if picture is None else {**scores, "samples": picture}
 
     def step_flops(step: int) -> float:
         return sum(flops(plan.part(step, clip).count, text_tokens) for clip in plan.clips(step))

@@ -33,7 +33,12 @@ def flops_of_clip(text: TextConfig, model: ModelConfig) -> Callable[[int, float]
         A function of the clip's tokens and its tokens of text.
     """
     network = meta_model(text, model)
+    per_level = (
+        network.transformer.noise_embedding,
+        network.transformer.modulation_proj,
+    )  # once a latent frame: little
     transformer = sum(p.numel() for p in network.transformer.parameters())
+    transformer -= sum(p.numel() for module in per_level for p in module.parameters())
     reader = sum(p.numel() for p in network.text_encoder.blocks.parameters())
 
     def flops(tokens: int, text_tokens: float) -> float:

@@ -13,20 +13,23 @@ from kinema.config import WorldsConfig, nearest
 from kinema.data import Clip, Source
 from kinema.errors import InputError
 from kinema.shapes import VideoShape
-from kinema.worlds import camera
+from kinema.worlds import camera, flat
 from kinema.worlds.families import FAMILIES
 from kinema.worlds.look import look_of, poses
 from kinema.worlds.narration.narrate import narrate
 from kinema.worlds.physics.events import state_of
 from kinema.worlds.physics.playing import play
-from kinema.worlds.physics.simulate import simulate
+from kinema.worlds.physics.simulate import Motion, simulate
 from kinema.worlds.render import tracer
-from kinema.worlds.scene import Draw
+from kinema.worlds.scene import Draw, Scene
 
 VERSION = 2
 GOLDEN = (5**0.5 - 1) / 2
 HELD_OUT_SEED = 1 << 40
 """Seeds from here on begin with a combination of ``palette.HELD_OUT``; smaller ones never contain any."""
+
+
+Cameras = tuple[NDArray[np.float64], NDArray[np.float64]]  # eye_T3 and target_T3, metres
 
 
 class World(NamedTuple):
@@ -41,40 +44,26 @@ def make_clip(family: str, seed: int, worlds: WorldsConfig) -> Clip:
     """Makes one clip with its caption and state; the same arguments give the same bytes.
 
     Args:
-        family: one of ``FAMILIES``.
+        family: one of ``FAMILIES``, or of ``flat.SCENES``, of which nothing but the words is told besides.
         seed: 0 ≤ seed < 2**63; from ``HELD_OUT_SEED`` on, held-out clips.
         worlds: size, frames, frame rate and samples a pixel.
 
     Raises:
         InputError: unknown family (names the nearest), a seed or size outside what is possible.
     """
+    if family in flat.SCENES:
+        VideoShape(worlds.frames, worlds.height, worlds.width)
+        return flat.make(family, seed, worlds, out=seed >= HELD_OUT_SEED)
     return make_world(family, seed, worlds).clip
 
 
 def make_world(family: str, seed: int, worlds: WorldsConfig, depth: bool = False) -> World:
     """Like :func:`make_clip`, with the object-id buffer and, on request, depth."""
-    if family not in FAMILIES:
-        raise InputError(f"no family {family!r}: did you mean {nearest(family, list(FAMILIES))}?")
-    if not 0 <= seed < 1 << 63:
-        raise InputError(f"seed {seed} is not possible: give 0 to 2**63 - 1")
-    VideoShape(worlds.frames, worlds.height, worlds.width)  # raises for impossible shapes
-    rng = np.random.default_rng([VERSION, zlib.crc32(family.encode()), seed])
-    scene = FAMILIES[family](Draw(family, rng, seed >= HELD_OUT_SEED, worlds.frames / worlds.fps))
-    scene = replace(scene, camera=camera.fit(scene.camera, worlds.height, worlds.width))
-    motion = (simulate if scene.game is None else play)(scene, worlds.frames, worlds.fps)
-    eye_T3, target_T3 = camera.path(scene.camera, scene.camera_move, worlds.frames, worlds.fps)
-    position_TA3, orientation_TA4, shown_TA = poses(scene, motion)
-    image = tracer.render(
-        look_of(scene, motion, eye_T3, target_T3, worlds.fps),
-        position_TA3,
-        orientation_TA4,
-        worlds.height,
-        worlds.width,
-        worlds.samples_per_pixel,
-        shown_TB=shown_TA,
-        depth=depth,
-    )
+    scene, rng = draw_scene(family, seed, worlds)
+    motion = move(scene, worlds)
+    image = film(scene, motion, worlds, depth)
     bodies = len(scene.bodies)
+    eye_T3, target_T3 = camera.path(scene.camera, scene.camera_move, worlds.frames, worlds.fps)
     aspect = worlds.width / worlds.height
     state = state_of(scene, motion, image.visible_TB[:, :bodies], eye_T3, target_T3, worlds.fps, aspect)
     caption = narrate(family, state, worlds.fps, rng, "held-out" if seed >= HELD_OUT_SEED else "training")
@@ -83,6 +72,49 @@ def make_world(family: str, seed: int, worlds: WorldsConfig, depth: bool = False
         Clip(image.pixels_THW3, worlds.fps, caption, Source(family, seed, VERSION), state),
         image.ids_THW,
         image.depth_THW,
+    )
+
+
+def draw_scene(family: str, seed: int, worlds: WorldsConfig) -> tuple[Scene, np.random.Generator]:
+    """The scene of a clip before anything moves, and the generator that its narration goes on with."""
+    if family not in FAMILIES:
+        raise InputError(f"no family {family!r}: did you mean {nearest(family, list(FAMILIES))}?")
+    if not 0 <= seed < 1 << 63:
+        raise InputError(f"seed {seed} is not possible: give 0 to 2**63 - 1")
+    VideoShape(worlds.frames, worlds.height, worlds.width)  # raises for impossible shapes
+    rng = np.random.default_rng([VERSION, zlib.crc32(family.encode()), seed])
+    scene = FAMILIES[family](Draw(family, rng, seed >= HELD_OUT_SEED, worlds.frames / worlds.fps))
+    return replace(scene, camera=camera.fit(scene.camera, worlds.height, worlds.width)), rng
+
+
+def move(scene: Scene, worlds: WorldsConfig) -> Motion:
+    """What physics, or the game, makes of a scene."""
+    return (simulate if scene.game is None else play)(scene, worlds.frames, worlds.fps)
+
+
+def film(
+    scene: Scene, motion: Motion, worlds: WorldsConfig, depth: bool = False, cameras: Cameras | None = None
+) -> tracer.Image:
+    """The pictures of a scene in motion; the motion need not be one that physics would make.
+
+    Args:
+        scene: what is there. In the picture's ids, bodies are followed by props.
+        motion: where the bodies are at every frame.
+        worlds: size, frames, frame rate and samples a pixel.
+        depth: whether to measure depth as well.
+        cameras: where the camera is and what it looks at, at every frame; left out, as the scene says.
+    """
+    eye_T3, target_T3 = cameras or camera.path(scene.camera, scene.camera_move, worlds.frames, worlds.fps)
+    position_TA3, orientation_TA4, shown_TA = poses(scene, motion)
+    return tracer.render(
+        look_of(scene, motion, eye_T3, target_T3, worlds.fps),
+        position_TA3,
+        orientation_TA4,
+        worlds.height,
+        worlds.width,
+        worlds.samples_per_pixel,
+        shown_TB=shown_TA,
+        depth=depth,
     )
 
 

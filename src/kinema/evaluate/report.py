@@ -1,0 +1,236 @@
+"""``report.json`` for programs and ``report.html``, one self-contained page, for people: failures first.
+
+Neither holds a date or a duration: the same weights give the same bytes. ``nan`` is written as null.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import kinema
+from kinema.clips.contact_sheet import png_bytes, sheet_of
+from kinema.errors import InputError
+from kinema.evaluate.statistics import difference, shortfall
+from kinema.evaluate.suite import Curve, Score, Strip, SuiteResult, Table
+
+FLOORS = ("truth", "codec")  # columns of the summary; other floors stand in one more
+LONG_TABLE = 12  # rows from which a table is folded away
+STRIP_FRAMES = 9
+
+_STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 68em; padding: 0 1em; color: #222 }
+table { border-collapse: collapse; margin: .6em 0 1.2em } th, td { padding: .2em .7em; text-align: right }
+th { border-bottom: 2px solid #888; font-weight: 600 } td { border-bottom: 1px solid #ddd }
+th:first-child, td:first-child, td.text, th.text { text-align: left }
+td.about { text-align: left; color: #555; font-size: 87% } .bad { color: #a00; font-weight: 600 }
+figure { margin: .4em 0 1em } figcaption { font-size: 87%; color: #444 }
+img.strip { width: 100%; max-width: 60em; image-rendering: pixelated } nav a { margin-right: .8em }
+"""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model as the report names it."""
+
+    name: str
+    sha256: str
+    sampling: Mapping[str, Any]
+
+
+def check_drawing() -> None:
+    """Fails before the long work if plots cannot be drawn.
+
+    Raises:
+        InputError: matplotlib is not installed.
+    """
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise InputError("the report's plots need matplotlib: pip install 'kinema[eval]'") from error
+
+
+def to_json(subjects: Sequence[Subject], results: Sequence[Sequence[SuiteResult]], quick: bool) -> str:
+    """The whole report for programs.
+
+    Args:
+        subjects: the model and, if there is one, the other that it is compared with.
+        results: of every subject, the same suites in the same order.
+        quick: which size was run.
+    """
+    report: dict[str, Any] = {
+        "kinema": kinema.__version__,
+        "size": "quick" if quick else "full",
+        "model": _subject(subjects[0]),
+        "suites": [_suite(result) for result in results[0]],
+    }
+    if len(subjects) > 1:
+        report["against"] = _subject(subjects[1]) | {"suites": [_suite(result) for result in results[1]]}
+        report["differences"] = {
+            first.name: {gap.name: _score(gap) for gap in differences(first, second)}
+            for first, second in zip(*results, strict=True)
+        }
+    return json.dumps(_plain(report), indent=1, allow_nan=False) + "\n"
+
+
+def differences(first: SuiteResult, second: SuiteResult) -> list[Score]:
+    """Model minus the other, for every score."""
+    others = {score.name: score for score in second.scores}
+    return [difference(score, others[score.name]) for score in first.scores]
+
+
+def to_html(subjects: Sequence[Subject], results: Sequence[Sequence[SuiteResult]], quick: bool) -> str:
+    """The whole report for people; arguments as for :func:`to_json`."""
+    title = f"Reality bench: {subjects[0].name}" + (f" against {subjects[1].name}" if len(subjects) > 1 else "")
+    seconds: Sequence[SuiteResult | None] = results[1] if len(results) > 1 else [None] * len(results[0])
+    pairs = list(zip(results[0], seconds, strict=True))
+    parts = [f"<h1>{html.escape(title)}</h1>"]
+    for subject in subjects:
+        parts.append(
+            f"<p>{html.escape(subject.name)}: weights {subject.sha256[:12] or 'unknown'}, "
+            f"{html.escape(', '.join(f'{key} {value}' for key, value in subject.sampling.items()))}. "
+            f"Size: {'quick' if quick else 'full'}. Intervals are 95% bootstraps.</p>"
+        )
+    links = (f'<a href="#{result.name}">{html.escape(result.name)}</a>' for result in results[0])
+    parts += [f"<nav>{''.join(links)}</nav>", "<h2>Failures first</h2>", _summary(pairs)]
+    for first, second in pairs:
+        parts.append(_section(first, second))
+    head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{_STYLE}</style>'
+    return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head><body>\n' + "\n".join(parts) + "\n</body></html>\n"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A value in a table."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    return f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:,.0f}"
+
+
+def _summary(pairs: Sequence[tuple[SuiteResult, SuiteResult | None]]) -> str:
+    """All scores of all suites, those furthest from the truth on top."""
+    rows = [
+        (shortfall(score), f"{first.name}: {score.name}", score, _find(second, score.name))
+        for first, second in pairs
+        for score in first.scores
+    ]
+    rows.sort(key=lambda row: -row[0])
+    return _score_table([row[1:] for row in rows])
+
+
+def _section(first: SuiteResult, second: SuiteResult | None) -> str:
+    parts = [f'<h2 id="{first.name}">{html.escape(first.name)}</h2><p>{html.escape(first.about)}</p>']
+    ordered = sorted(first.scores, key=lambda score: -shortfall(score))
+    parts.append(_score_table([(score.name, score, _find(second, score.name)) for score in ordered]))
+    parts += [f"<p>{html.escape(note)}</p>" for note in first.notes]
+    parts += [_curve(curve) for curve in first.curves]
+    parts += [_table(table) for table in first.tables]
+    parts += [_strip(strip) for strip in first.strips]
+    return "\n".join(parts)
+
+
+def _find(result: SuiteResult | None, name: str) -> Score | None:
+    return None if result is None else next(score for score in result.scores if score.name == name)
+
+
+def _score_table(rows: Sequence[tuple[str, Score, Score | None]]) -> str:
+    compared = any(other is not None for _, _, other in rows)
+    head = ["score", "better", *FLOORS, "other floors", "model", "95% interval", "n"]
+    head += ["against", "difference", "its interval"] * compared + ["what it is"]
+    lines = ["<tr>" + "".join(f"<th>{name}</th>" for name in head) + "</tr>"]
+    for name, score, other in rows:
+        more = ", ".join(f"{key} {number(value)}" for key, value in score.floors.items() if key not in FLOORS)
+        bad = ' class="bad"' if shortfall(score) > 0.5 else ""
+        cells = [
+            f"<td>{html.escape(name)}</td><td>{score.better}</td>",
+            *(f"<td>{number(score.floors.get(floor))}</td>" for floor in FLOORS),
+            f"<td>{html.escape(more)}</td><td{bad}>{number(score.value)}</td>",
+            f"<td>{number(score.low)} to {number(score.high)}</td><td>{score.n}</td>",
+        ]
+        if other is not None:
+            gap = difference(score, other)
+            cells.append(f"<td>{number(other.value)}</td><td>{number(gap.value)}</td>")
+            cells.append(f"<td>{number(gap.low)} to {number(gap.high)}</td>")
+        cells.append(f'<td class="about">{html.escape(score.about)}</td>')
+        lines.append("<tr>" + "".join(cells) + "</tr>")
+    return "<table>" + "\n".join(lines) + "</table>"
+
+
+def _table(table: Table) -> str:
+    def cell(value: str | int | float | None) -> str:
+        if isinstance(value, str):
+            return f'<td class="text">{html.escape(value)}</td>'
+        return f"<td>{value if isinstance(value, int) else number(value)}</td>"
+
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in table.columns)
+    rows = "\n".join("<tr>" + "".join(cell(value) for value in row) + "</tr>" for row in table.rows)
+    body = f"<table><tr>{head}</tr>\n{rows}</table>"
+    title = html.escape(table.title)
+    if len(table.rows) > LONG_TABLE:
+        return f"<details><summary>{title}</summary>{body}</details>"
+    return f"<h3>{title}</h3>{body}"
+
+
+def _curve(curve: Curve) -> str:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.0, 3.4), dpi=100, layout="constrained")
+    axes = figure.subplots()
+    for name, points in curve.series.items():
+        axes.plot([x for x, _ in points], [y for _, y in points], marker="o", markersize=3, label=name)
+    axes.set(xlabel=curve.x_label, ylabel=curve.y_label, title=curve.title)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return f'<figure><img alt="{html.escape(curve.title)}" src="{_data_url(buffer.getvalue())}"></figure>'
+
+
+def _strip(strip: Strip) -> str:
+    png = png_bytes(sheet_of([strip.pixels_THW3], columns=STRIP_FRAMES, scale=1))
+    title = html.escape(strip.title)
+    return f'<figure><img class="strip" alt="" src="{_data_url(png)}"><figcaption>{title}</figcaption></figure>'
+
+
+def _data_url(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def _subject(subject: Subject) -> dict[str, Any]:
+    return {"name": subject.name, "sha256": subject.sha256, "sampling": dict(subject.sampling)}
+
+
+def _suite(result: SuiteResult) -> dict[str, Any]:
+    return {
+        "name": result.name,
+        "about": result.about,
+        "scores": {score.name: _score(score) for score in result.scores},
+        "tables": [{"title": t.title, "columns": t.columns, "rows": t.rows} for t in result.tables],
+        "curves": [{"title": c.title, "x": c.x_label, "y": c.y_label, "series": dict(c.series)} for c in result.curves],
+        "notes": result.notes,
+    }
+
+
+def _score(score: Score) -> dict[str, Any]:
+    plain: dict[str, Any] = vars(score) | {"floors": dict(score.floors)}
+    return {key: value for key, value in plain.items() if key != "name" and not (key == "weight" and not value)}
+
+
+def _plain(value: Any) -> Any:
+    """JSON types only; numbers to six significant digits, which outlast no rounding of another machine."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, (bool, int, str)) or value is None:
+        return value
+    if isinstance(value, (float, np.floating)):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    return value.item() if isinstance(value, np.generic) else value

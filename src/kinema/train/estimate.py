@@ -1,0 +1,106 @@
+"""What a run will take, told before it starts: parameters, tokens, operations, memory, disk and time.
+
+Networks are built on the meta device, which has shapes and no memory, so any size can be asked about anywhere.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from kinema.codec.autoencoder import VideoAutoencoder
+from kinema.config import Config, TrainConfig
+from kinema.shapes import VideoShape
+from kinema.train.checkpoint import KEEP
+from kinema.train.codec_data import POOL_CLIPS, frames_per_crop
+from kinema.train.optimizer import split_parameters
+from kinema.train.parallel import Team
+from kinema.train.speed import flops_of_clip, meta_model, peak_flops
+
+TEXT_TOKENS = 80.0  # of a clip, about: short forms, summaries and beats of the worlds
+USED_SHARE = {"cpu": 0.05, "cuda": 0.35}  # of the peak speed: measured for nano on two CPU cores; assumed on GPUs
+SAVED_FLOATS = 38  # kept for the backward pass, a token and channel of a block; a test counts them
+FLOAT32, BFLOAT16 = 4, 2  # bytes
+SAVED_CODEC_FLOATS = 1.4  # kept for the backward pass, a pixel and channel of the codec's width; counted too
+
+
+def estimate_model(config: Config, team: Team) -> dict[str, Any]:
+    """What training the text-to-video model takes; memory is that of one process."""
+    train, model = config.train_model, config.model
+    network = meta_model(config.text, config.model)
+    native = VideoShape(config.worlds.frames, config.worlds.height, config.worlds.width)
+    budget = train.batch * native.tokens.count
+    flops = flops_of_clip(config.text, config.model)
+    shapes = [(VideoShape(frames, height, width), share) for height, width, frames, share in config.worlds.shapes]
+    shapes.append((native, 1.0 - sum(share for _, share in shapes)))
+    stages = ((train.image_steps, 0), (train.short_steps, 1), (train.steps - train.image_steps - train.short_steps, 2))
+    total = 0.0
+    for steps, stage in stages:
+        parts = []
+        for shape, share in shapes:
+            grid = shape.tokens
+            frames = (1, (grid.frames + 1) // 2, grid.frames)[stage]
+            parts.append((share, frames * grid.rows * grid.cols))
+        of_clip = sum(share * flops(tokens, TEXT_TOKENS) for share, tokens in parts)
+        total += max(0, steps) * budget / sum(share * tokens for share, tokens in parts) * of_clip
+    per_block = SAVED_FLOATS * model.width
+    kept = per_block + 2 * model.width * model.depth if train.recompute else per_block * model.depth
+    activations = budget / team.processes * kept * (BFLOAT16 if train.bf16 else FLOAT32)
+    latents = config.worlds.clips * native.latent.tokens.count * 64 * BFLOAT16
+    return _told(network, train, team, total, budget, "tokens", activations, latents, sharded=True)
+
+
+def estimate_codec(config: Config, team: Team) -> dict[str, Any]:
+    """What training the codec takes."""
+    train, worlds = config.train_codec, config.worlds
+    frames = frames_per_crop()
+    with torch.device("meta"):
+        codec = VideoAutoencoder(config.codec)
+        crop = torch.empty(1, 3, frames, worlds.height, worlds.width)
+    with FlopCounterMode(display=False) as counter:
+        codec(crop)
+    total = 3.0 * counter.get_total_flops() * train.batch * train.steps  # the backward pass costs twice the forward
+    activations = train.batch / team.processes * crop[0, 0].numel() * SAVED_CODEC_FLOATS * config.codec.width
+    activations *= BFLOAT16 if train.bf16 else FLOAT32
+    clips = min(POOL_CLIPS, worlds.clips)
+    pools = 2 * clips * worlds.frames * worlds.height * worlds.width * 3
+    units = train.batch * frames
+    return _told(codec, train, team, total, units, "frames", activations, pools, sharded=False)
+
+
+def _told(
+    network: nn.Module,
+    train: TrainConfig,
+    team: Team,
+    flops: float,
+    units: int,
+    unit: str,
+    activations: float,
+    data: float,
+    sharded: bool,
+) -> dict[str, Any]:
+    muon, adamw = (sum(p.numel() for p in group.values()) for group in split_parameters(network))
+    if not train.muon:
+        muon, adamw = 0, muon + adamw
+    averages = 2 if train.ema_long_decay else 1
+    stored = FLOAT32 * ((muon + adamw) * (1 + averages) + muon + 2 * adamw)
+    held = stored + FLOAT32 * (muon + adamw)  # and gradients
+    peak = team.processes * peak_flops(team.device, train.bf16)
+    share = USED_SHARE[team.device.type]
+    return {
+        "parameters": muon + adamw,
+        "parameters_by_muon": muon,
+        "steps": train.steps,
+        f"{unit}_per_step": units,
+        f"{unit}": units * train.steps,
+        "flops": flops,
+        "memory_gb": round((held / (team.processes if sharded else 1) + activations) / 1e9, 3),
+        "disk_gb": round(((KEEP + 1) * stored + data) / 1e9, 3),
+        "processes": team.processes,
+        "device": str(team.device),
+        "peak_flops_per_s": round(peak),
+        f"hours_at_{share:.0%}_of_peak": round(flops / (share * peak) / 3600, 3),
+    }

@@ -1,0 +1,163 @@
+"""`kinema train` told something wrong: one line each, before the long work; and shards that are damaged."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import namedtuple
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kinema.cli import main
+from kinema.config import WorldsConfig
+from kinema.data import Beat, Caption, Clip, Source
+
+TINY = [
+    *('worlds.families=["fall","ramp"]', "worlds.height=32", "worlds.width=32", "worlds.frames=9"),
+    *("worlds.samples_per_pixel=1", "worlds.clips=56", "worlds.shapes=[[32,48,5,0.3]]"),
+    *("codec.width=12", "codec.latent_width=24", "codec.depth=1"),
+    *("text.vocab_size=300", "text.width=32", "text.depth=1", "text.heads=2", "text.max_tokens=48"),
+    *("model.width=32", "model.depth=1", "model.heads=1"),
+    *("train_codec.steps=2", "train_codec.batch=1", "train_codec.warmup_steps=1"),
+    *("train_model.steps=4", "train_model.batch=4", "train_model.warmup_steps=1", "train_model.image_steps=1"),
+    *(
+        "train_model.short_steps=1",
+        "train_model.checkpoint_every=2",
+        "train_model.ema_long_decay=0.999",
+        "train_model.ema_decay=0.1",
+    ),
+]
+SET = [word for setting in TINY for word in ("--set", setting)]
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line of complaint."""
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("kinema: "), lines
+    return lines[0]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def noise_for_worlds() -> Iterator[None]:
+    """Clips of the right shapes with nothing to see: rendering real ones takes longer than all that is tested here."""
+    from kinema.train import latents
+    from kinema.worlds.make import VERSION, family_of, shape_of
+
+    def render(worlds: WorldsConfig, seeds: Sequence[int], workers: int | None = None) -> Iterator[Clip]:
+        for seed in seeds:
+            shape, rng = shape_of(seed, worlds), np.random.default_rng(seed)
+            pixels = rng.integers(0, 256, (shape.frames, shape.height, shape.width, 3), np.uint8)
+            caption = Caption("a red ball falls onto a grey floor", "a ball", (Beat(0.0, 0.5, "it falls"),))
+            yield Clip(pixels, worlds.fps, caption, Source(family_of(seed, worlds), seed, VERSION))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(latents, "render_clips", render)
+        yield
+
+
+@pytest.fixture(scope="module")
+def codec(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder like the run of a trained codec."""
+    import torch
+
+    from kinema import config as configs
+    from kinema.codec.autoencoder import VideoAutoencoder, save_codec
+
+    folder = tmp_path_factory.mktemp("codec")
+    torch.manual_seed(0)
+    save_codec(VideoAutoencoder(configs.override(configs.nano(), TINY).codec), folder)
+    (folder / "metrics.jsonl").write_text('{"step": 2, "seconds": 1.0}\n')
+    (folder / "scores.json").write_text(json.dumps({"held_out_psnr": 20.0}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(codec: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model's run, through the command."""
+    out = tmp_path_factory.mktemp("run") / "model"
+    assert main(["train", "model", "--codec", str(codec), "--out", str(out), *SET]) == 0
+    return out
+
+
+def test_a_run_leaves_weights_samples_and_curves(trained: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    import kinema
+
+    assert kinema.load(trained / "weights").generate("a ball falls", steps=1).pixels.shape == (9, 32, 32, 3)
+    assert (trained / "samples.png").read_bytes().startswith(b"\x89PNG")
+    assert (trained / "loss.png").read_bytes().startswith(b"\x89PNG")
+    events = EventAccumulator(str(trained / "tensorboard"))
+    events.Reload()
+    assert events.Tags()["images"] == ["samples"]
+    assert {"loss", "mfu", "flops", "tokens_per_s", "loss_0.75", "held_out", "held_out_ema_long"} <= set(
+        events.Tags()["scalars"]
+    )
+
+
+def test_the_other_average_may_be_exported_afterwards(trained: Path, codec: Path) -> None:
+    short = (trained / "weights" / "model.safetensors").read_bytes()
+    command = ["train", "model", "--codec", str(codec), "--out", str(trained), *SET]
+    assert main([*command, "--set", "train_model.ema_export=long"]) == 0
+    assert (trained / "weights" / "model.safetensors").read_bytes() != short
+    assert main(command) == 0
+    assert (trained / "weights" / "model.safetensors").read_bytes() == short
+
+
+def test_an_average_that_is_not_there_is_told(codec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["train", "model", "--codec", str(codec), "--out", str(tmp_path / "run"), *SET]
+    assert main([*command, "--set", "train_model.ema_export=middle"]) == 2
+    assert "no average 'middle'" in told(capsys)
+
+
+def test_a_run_of_other_settings_is_told(trained: Path, codec: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["train", "model", "--codec", str(codec), "--out", str(trained), *SET]
+    assert main([*command, "--set", "train_model.seed=5"]) == 2
+    assert "train_model.seed = 0, not 5" in told(capsys)
+
+
+def test_a_damaged_shard_is_named_and_left_out(
+    trained: Path, codec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    manifest = json.loads((trained / "latents" / "manifest.json").read_text())
+    (shard,) = manifest["shards"]
+    shutil.copytree(trained / "latents", tmp_path / "run" / "latents")
+    with (tmp_path / "run" / "latents" / shard).open("r+b") as file:
+        file.seek(2000)
+        file.write(b"spoilt")
+    command = ["train", "model", "--codec", str(codec), "--out", str(tmp_path / "run"), *SET]
+    assert main(command) == 2  # it was the only one
+    assert "every shard" in told(capsys)
+    assert f"{shard} is missing or damaged: its 56 clips are left out" in caplog.text
+
+
+def test_a_full_disk_is_told_before_the_work(
+    tmp_path: Path, codec: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 10**9, 1000))
+    assert main(["train", "model", "--codec", str(codec), "--out", str(tmp_path / "run"), *SET]) == 2
+    assert "1e-06 GB free and this run needs about" in told(capsys)
+    assert not (tmp_path / "run").exists()
+
+
+def test_too_many_processes_are_told(
+    tmp_path: Path, codec: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    assert main(["train", "model", "--codec", str(codec), "--out", str(tmp_path / "run"), *SET]) == 2
+    assert "start with torchrun" in told(capsys)
+
+
+def test_a_folder_without_videos_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "data").mkdir()
+    command = ["train", "codec", "--out", str(tmp_path / "run"), *SET, "--data", str(tmp_path / "data")]
+    assert main(command) == 2
+    assert "holds no files" in told(capsys)
+    (tmp_path / "data" / "notes.txt").write_text("no video")
+    assert main(command) == 2
+    assert "none of 1 files is a video of use" in told(capsys)
+    assert not (tmp_path / "run" / "checkpoints").exists()
