@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kinema.data import Clip
+from kinema.data import Clip, WorldState
 from kinema.evaluate.adherence import can_be_judged
 from kinema.evaluate.bodies import Floats, observe, velocities
 from kinema.evaluate.examples import columns_of, means, unseen
@@ -120,11 +120,18 @@ def is_legible(clip: Clip) -> bool:
     """Whether motion can be read off the true rendering: one or two bodies, in their planes and mostly seen whole."""
     if not can_be_judged(clip) or clip.state is None or len(clip.state.bodies) > MOST_BODIES:
         return False
+    if clip.source.family == "collide" and _first_contact_s(clip.state) <= (GIVEN["collide"] - 1) / clip.fps:
+        return False  # the given frames would tell what comes of it
     depth_TB = clip.state.position_TB3[:, :, 1]
     if np.abs(depth_TB - depth_TB[0]).max() > PLANE_M:
         return False
     after_BT2 = Motion.read(clip, clip.pixels_THW3).position_BT2[:, GIVEN[clip.source.family] - 1 :]
     return bool(np.isfinite(after_BT2[..., 0]).all(axis=0).mean() >= LEAST_WHOLE)
+
+
+def _first_contact_s(state: WorldState) -> float:
+    """When two bodies first touch; infinity if they never do."""
+    return min((e.time_s for e in state.events if e.kind == "contact" and -1 not in e.bodies), default=np.inf)
 
 
 def measure(clip: Clip, pixels_THW3: Pixels, given: int) -> Measures:

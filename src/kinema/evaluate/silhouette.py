@@ -194,7 +194,7 @@ def whole_frames(track: Track, tracks: list[Track], least: float = 0.8) -> NDArr
     """
     mask_THW = track.mask_THW
     free_T = ~(mask_THW[:, [0, -1]].any(axis=(1, 2)) | mask_THW[:, :, [0, -1]].any(axis=(1, 2)))
-    grown_THW = _grow(mask_THW)
+    grown_THW = grown(mask_THW)
     for other in tracks:
         if other is not track:
             free_T &= ~(grown_THW & other.mask_THW).any(axis=(1, 2))
@@ -203,7 +203,7 @@ def whole_frames(track: Track, tracks: list[Track], least: float = 0.8) -> NDArr
     return result_T
 
 
-def _grow(mask_THW: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def grown(mask_THW: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """One pixel more on all four sides."""
     grown_THW = mask_THW.copy()
     grown_THW[:, 1:] |= mask_THW[:, :-1]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kinema.sample.pipeline import Pipeline
 
 NAMES = (
-    *("state", "laws", "permanence", "phyworld", "adherence"),
+    *("state", "laws", "permanence", "causes", "phyworld", "adherence"),
     *("words", "timing", "preference", "waves", "frechet"),
 )
 """Each is the name of a module of this folder."""
