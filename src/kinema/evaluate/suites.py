@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kinema.evaluate.suite import Suite, SuiteResult
     from kinema.sample.pipeline import Pipeline
 
-NAMES = ("state", "laws", "permanence", "causes", "phyworld", "adherence")
+NAMES = ("state", "laws", "permanence", "causes", "consistency", "phyworld", "adherence")
 """Each is the name of a module of this folder."""
 
 OnSuite = Callable[[str, float], None]  # name of the suite at work, and how much of all work is done, 0 to 1
