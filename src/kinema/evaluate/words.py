@@ -108,7 +108,9 @@ def run(exam: Exam) -> SuiteResult:
     order = sorted(range(len(videos)), key=lambda index: right[index])
     strips = tuple(Strip(*videos[index]) for index in order[:STRIPS])
     tables = (_cells(cases, verdicts), _confusion_table(confusions))
-    return SuiteResult(NAME, ABOUT, scores, tables, strips=strips, notes=("Materials are not judged: see docs.",))
+    return SuiteResult(
+        NAME, ABOUT, scores, tables, strips=strips, notes=("Materials are not judged: see docs/reality.md.",)
+    )
 
 
 def other_wording(clip: Clip) -> str:
