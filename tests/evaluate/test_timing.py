@@ -76,6 +76,7 @@ def test_a_model_that_obeys_times_scores_like_truth_and_one_that_stands_still_sc
 ) -> None:
     """The stand-in shows the true clip when it is told when, and a clip half a second late when it is not."""
     monkeypatch.setattr(timing, "unseen", lambda family, *_: iter([c for c in clips if c.source.family == family]))
+    monkeypatch.setattr(timing, "QUICK_FAMILIES", FAMILIES)
     stories = {clip.caption.summary: clip for clip in clips}
 
     def obeys(prompt: str, seed: int, storyboard: dict[str, Any]) -> Any:

@@ -5,7 +5,7 @@ model predicts with the smaller error is the one that it prefers. The plausibili
 of pairs in which that is not the valid one: 0.5 is chance. The error is taken from the violation on, where the clips
 differ, on the codec's latents, without words. A clip with less in it is easier whatever happens, so a second measure
 asks by how much seeing the past, clean instead of as pure noise, lowers the error of what follows. Five controls tell
-physics from other reasons to prefer a clip; docs/reality_preference.md explains them.
+physics from other reasons to prefer a clip; docs/reality.md explains them.
 
 Array suffixes: K clips of one scene, S noise levels, C channels, T frames or latent frames, H height, W width, N
 tokens, cells or pairs.

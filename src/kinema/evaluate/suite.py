@@ -1,7 +1,8 @@
 """What a suite of the exam gets, and what it hands back. A suite is a module with ``NAME``, ``ABOUT`` and ``run``.
 
-Suites never look at a model's inside: they ask for videos (:class:`GeneratedClips`) and score pixels, so that true
-clips, codec reconstructions and spoilt clips go through the same code.
+Suites do not look at a model's inside (``preference`` alone asks for its error): they ask for videos
+(:class:`GeneratedClips`) and score pixels, so that true clips, codec reconstructions and spoilt clips go through the
+same code.
 
 Array suffixes: T frames, H height, W width, 3 RGB.
 """

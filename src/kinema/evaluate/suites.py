@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kinema.sample.pipeline import Pipeline
 
 NAMES = (
-    *("state", "laws", "permanence", "causes", "phyworld", "adherence"),
+    *("state", "laws", "permanence", "causes", "consistency", "phyworld", "adherence"),
     *("words", "timing", "preference", "waves", "frechet"),
 )
 """Each is the name of a module of this folder."""
