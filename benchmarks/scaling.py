@@ -1,6 +1,7 @@
 """Held-out loss against compute: sizes × budgets, a fitted power law, and one prompt at growing compute.
 
-    python benchmarks/scaling.py --out runs/out/scaling --report benchmarks/scaling_1core_DATE.json --page docs/scaling.md
+    python benchmarks/scaling.py --out runs/out/scaling --report benchmarks/scaling_1core_DATE.json \\
+        --page docs/scaling.md
 
 Latents of the built-in codec are made once; every run resumes, so the command may be cut and repeated. Beside the
 report appear a plot and a contact sheet: the same prompt and seed at 1×, 4× and 16× compute, a row each.
@@ -172,7 +173,8 @@ def page(report: dict[str, Any], path: Path, link: str) -> None:
     law, times = report["law"], sorted({run["times"] for run in report["runs"]})
     lines = [
         MARKER,
-        f"Measured by `{report['command']}` ([raw]({link}.json)): {report['clips']} clips of {', '.join(report['families'])}, "
+        "",
+        f"By `{report['command']}` ([raw]({link}.json)): {report['clips']} clips of {', '.join(report['families'])}, "
         f"{report['frames']} frames at 64×64, {report['training_seconds']} s of training on one core.",
         "",
         "| parameters | " + " | ".join(f"held-out at {t}×" for t in times) + " |",
@@ -184,8 +186,9 @@ def page(report: dict[str, Any], path: Path, link: str) -> None:
         lines.append(f"| {next(iter(mine.values()))['parameters'] / 1e6:.2f}M | {losses} |")
     lines += [
         "",
-        f"The best size of every budget follows L = {law['c']:.3f} + {law['a']:.3g} · C^−{law['b']:.3f} (root mean square error "
-        f"{law['rms']:.1g}), or without a floor {law['plain_a']:.3g} · C^−{law['plain_b']:.3f} ({law['plain_rms']:.1g}).",
+        f"The best size of every budget follows L = {law['c']:.3f} + {law['a']:.3g} · C^−{law['b']:.3f} (root mean "
+        f"square error {law['rms']:.1g}), or without a floor {law['plain_a']:.3g} · C^−{law['plain_b']:.3f} "
+        f"({law['plain_rms']:.1g}).",
         "",
         f"![Loss against compute]({link}.png)",
         f"![{report['prompt']}, seed {SEED}: 1×, 4×, 16×]({link}_samples.png)",
@@ -199,8 +202,8 @@ def page(report: dict[str, Any], path: Path, link: str) -> None:
             for name, told in report["predictions"].items()
         ),
     ]
-    kept = path.read_text(encoding="utf-8").partition(MARKER)[0]
-    path.write_text(kept + "\n".join(lines) + "\n", encoding="utf-8")
+    kept = path.read_text(encoding="utf-8").partition(MARKER)[0].rstrip()
+    path.write_text(kept + "\n\n" + "\n".join(lines) + "\n", encoding="utf-8")
 
 
 def main() -> None:
