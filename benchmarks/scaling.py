@@ -1,6 +1,7 @@
 """Held-out loss against compute: sizes × budgets, a fitted power law, and one prompt at growing compute.
 
-    python benchmarks/scaling.py --out runs/out/scaling --report benchmarks/scaling_1core_DATE.json
+    python benchmarks/scaling.py --out runs/out/scaling --report benchmarks/scaling_1core_DATE.json \\
+        --page docs/scaling.md
 
 Latents of the built-in codec are made once; every run resumes, so the command may be cut and repeated. Beside the
 report appear a plot and a contact sheet: the same prompt and seed at 1×, 4× and 16× compute, a row each.
@@ -12,6 +13,7 @@ import argparse
 import dataclasses
 import json
 import logging
+import os
 import platform
 import time
 from pathlib import Path
@@ -36,6 +38,7 @@ BUDGETS = (1, 4, 16)  # times --flops
 TEXT = TextConfig(vocab_size=512, width=64, depth=1, heads=2)
 TEXT_TOKENS = 60.0  # of a clip, about; the metrics have the exact number
 BATCH = 8
+MARKER = "## Measured"
 PROMPT, SEED = "a red ball falls and bounces on a grey floor", 0
 
 
@@ -165,11 +168,50 @@ def samples(options: argparse.Namespace, runs: list[dict[str, Any]], codec: Path
     contact_sheet(rows, path, columns=9)
 
 
+def page(report: dict[str, Any], path: Path, link: str) -> None:
+    """Replaces what follows the marker of a page by the tables of a report."""
+    law, times = report["law"], sorted({run["times"] for run in report["runs"]})
+    lines = [
+        MARKER,
+        "",
+        f"By `{report['command']}` ([raw]({link}.json)): {report['clips']} clips of {', '.join(report['families'])}, "
+        f"{report['frames']} frames at 64×64, {report['training_seconds']} s of training on one core.",
+        "",
+        "| parameters | " + " | ".join(f"held-out at {t}×" for t in times) + " |",
+        "|---|" + "---|" * len(times),
+    ]
+    for width in sorted({run["width"] for run in report["runs"]}):
+        mine = {run["times"]: run for run in report["runs"] if run["width"] == width}
+        losses = " | ".join(f"{mine[t]['held_out']:.4f}" for t in times)
+        lines.append(f"| {next(iter(mine.values()))['parameters'] / 1e6:.2f}M | {losses} |")
+    lines += [
+        "",
+        f"The best size of every budget follows L = {law['c']:.3f} + {law['a']:.3g} · C^−{law['b']:.3f} (root mean "
+        f"square error {law['rms']:.1g}), or without a floor {law['plain_a']:.3g} · C^−{law['plain_b']:.3f} "
+        f"({law['plain_rms']:.1g}).",
+        "",
+        f"![Loss against compute]({link}.png)",
+        f"![{report['prompt']}, seed {SEED}: 1×, 4×, 16×]({link}_samples.png)",
+        "",
+        "What the law says of whole presets, with and without the floor:",
+        "",
+        "| preset | training FLOPs | loss | without floor |",
+        "|---|---|---|---|",
+        *(
+            f"| {name} | {told['flops']:.2g} | {told['loss']:.3f} | {told['loss_without_floor']:.3f} |"
+            for name, told in report["predictions"].items()
+        ),
+    ]
+    kept = path.read_text(encoding="utf-8").partition(MARKER)[0].rstrip()
+    path.write_text(kept + "\n\n" + "\n".join(lines) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     """Trains what is missing, fits, and writes the report and its pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--report", type=Path, required=True, help="JSON; pictures appear beside it")
+    parser.add_argument("--page", type=Path, help="whose end is written anew, for example docs/scaling.md")
     parser.add_argument("--flops", type=float, default=5e10, help="of the smallest budget (5e10)")
     parser.add_argument("--sizes", nargs="+", default=["48x3", "80x3", "128x3"], help="WIDTHxDEPTH")
     parser.add_argument("--clips", type=int, default=800)
@@ -197,6 +239,8 @@ def main() -> None:
         "runs": runs,
     }
     options.report.write_text(json.dumps(report, indent=1) + "\n")
+    if options.page is not None:
+        page(report, options.page, os.path.relpath(options.report.with_suffix(""), options.page.parent))
 
 
 if __name__ == "__main__":
