@@ -18,7 +18,7 @@ WORLDS = WorldsConfig()
 
 
 def test_what_rests_waits_for_a_touch_and_then_moves() -> None:
-    clip = unseen("collide", WORLDS, 1, laws.is_legible)[0]
+    clip = laws.examples("collide", WORLDS, 1)[0]
     assert contact(clip, clip.pixels_THW3) == {"waits_share": 1.0, "reacts_share": 1.0}
     assert clip.state is not None
     by_color = {track.color: track.mask_THW for track in segment(clip.pixels_THW3)}

@@ -60,7 +60,7 @@ def test_who_shows_true_clips_is_near_and_who_shows_noise_is_far(
 ) -> None:
     monkeypatch.setattr(frechet, "FAMILIES", ("fall", "throw"))
 
-    def some(family: str, worlds: object, each: int, usable: object, first: int) -> Iterator[Clip]:
+    def some(family: str, worlds: object, each: int, usable: object, first_seed: int) -> Iterator[Clip]:
         return iter(judged_clips[::4] if each > 1 else judged_clips[2::4])
 
     monkeypatch.setattr(frechet, "unseen", some)

@@ -11,8 +11,8 @@ from evaluate.models import exam_of
 from kinema.config import WorldsConfig
 from kinema.data import Clip
 from kinema.evaluate import laws
-from kinema.evaluate.examples import frozen, unseen
-from kinema.evaluate.laws import GIVEN, flights, is_legible, measure
+from kinema.evaluate.examples import frozen
+from kinema.evaluate.laws import GIVEN, flights, measure
 from kinema.sample.pipeline import load
 from kinema.worlds.make import make_clip
 from kinema.worlds.physics import mjcf
@@ -22,7 +22,7 @@ G = mjcf.GRAVITY_MPS2
 
 @pytest.fixture(scope="module")
 def clips() -> dict[str, Clip]:
-    return {family: unseen(family, WorldsConfig(), 1, is_legible)[0] for family in GIVEN}
+    return {family: laws.examples(family, WorldsConfig(), 1)[0] for family in GIVEN}
 
 
 def remade(clip: Clip) -> Clip:

@@ -56,7 +56,7 @@ def test_spoilt_clips_fail(clips: tuple[Clip, ...]) -> None:
 
 
 def test_wonders_are_counted_and_truth_has_none() -> None:
-    clip = unseen("throw", WorldsConfig(), 1, laws.is_legible)[0]
+    clip = laws.examples("throw", WorldsConfig(), 1)[0]
     assert count_wonders(clip, clip.pixels_THW3, 5) == {"spontaneous_per_min": 0, "vanished_per_min": 0}
     mask_THW = segment(clip.pixels_THW3)[0].mask_THW
     minutes = (len(clip.pixels_THW3) - 5) / clip.fps / 60

@@ -19,7 +19,9 @@ from kinema.evaluate.timing import FAMILIES, Timed, event_time_s, mean_errors, s
 @pytest.fixture(scope="module")
 def clips() -> tuple[Clip, ...]:
     worlds = WorldsConfig(samples_per_pixel=1)
-    found = (unseen(family, worlds, 2, timing._can_be_timed, TEST_SEED + timing.ONLY_HERE) for family in FAMILIES)
+    found = (
+        unseen(family, worlds, 2, timing._can_be_timed, first_seed=TEST_SEED + timing.ONLY_HERE) for family in FAMILIES
+    )
     return tuple(clip for clips in found for clip in clips)
 
 
@@ -75,7 +77,9 @@ def test_a_model_that_obeys_times_scores_like_truth_and_one_that_stands_still_sc
     clips: tuple[Clip, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The stand-in shows the true clip when it is told when, and a clip half a second late when it is not."""
-    monkeypatch.setattr(timing, "unseen", lambda family, *_: iter([c for c in clips if c.source.family == family]))
+    monkeypatch.setattr(
+        timing, "unseen", lambda family, *_, **__: iter([c for c in clips if c.source.family == family])
+    )
     monkeypatch.setattr(timing, "QUICK_FAMILIES", FAMILIES)
     stories = {clip.caption.summary: clip for clip in clips}
 

@@ -11,7 +11,7 @@ import pytest
 from evaluate.models import Painter, exam_of
 from kinema.config import WorldsConfig
 from kinema.evaluate import waves
-from kinema.evaluate.examples import TEST_SEED, frozen, unseen
+from kinema.evaluate.examples import frozen, unseen
 from kinema.evaluate.waves import (
     GIVEN,
     Stage,
@@ -31,9 +31,7 @@ WORLDS = WorldsConfig(samples_per_pixel=1)
 def stages() -> dict[str, list[Stage]]:
     """Two legible true clips of every family."""
     return {
-        family: [
-            stage_of(clip, WORLDS) for clip in unseen(family, WORLDS, 2, partial(is_legible, worlds=WORLDS), TEST_SEED)
-        ]
+        family: [stage_of(clip, WORLDS) for clip in unseen(family, WORLDS, 2, partial(is_legible, worlds=WORLDS))]
         for family in GIVEN
     }
 

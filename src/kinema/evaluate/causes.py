@@ -8,7 +8,7 @@ Array suffixes: T frames, I dominoes, H height, W width.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -68,9 +68,9 @@ def run(exam: Exam) -> SuiteResult:
         exam.on_progress(done, total)
 
     strips = list[Strip]()
-    touched = _continue(exam, "collide", each, laws.is_legible, contact, strips, step)
-    fallen = _continue(exam, "dominoes", rows - rows // 2, dominoes.has_gap, topple, strips, step)
-    whole = _continue(exam, "dominoes", rows // 2, dominoes.has_no_gap, topple, strips, step)
+    touched = _continue(exam, laws.examples("collide", exam.worlds, each), contact, strips, step)
+    fallen = _continue(exam, unseen("dominoes", exam.worlds, rows - rows // 2, dominoes.has_gap), topple, strips, step)
+    whole = _continue(exam, unseen("dominoes", exam.worlds, rows // 2, dominoes.has_no_gap), topple, strips, step)
     fallen = {name: [*fallen[name], *whole[name]] for name in fallen}
     broken: Columns = {"truth": [], "codec": [], "frozen": [], "model": []}
     curve: dict[str, list[list[float]]] = {name: [[] for _ in speeds] for name in ("simulator", *broken)}
@@ -106,18 +106,16 @@ def run(exam: Exam) -> SuiteResult:
 
 def _continue(
     exam: Exam,
-    family: str,
-    count: int,
-    usable: Callable[[Clip], bool],
+    clips: Sequence[Clip],
     measure: Callable[[Clip, Pixels], Measures],
     strips: list[Strip],
     step: Callable[[], None],
 ) -> Columns:
-    """What is measured in the columns of the clips of a family; two of them are shown."""
+    """What is measured in the columns of clips; two of them are shown."""
     columns: Columns = {"truth": [], "codec": [], "frozen": [], "model": []}
-    for index, clip in enumerate(unseen(family, exam.worlds, count, usable)):
+    for index, clip in enumerate(clips):
         assert clip.state is not None
-        prompt = short_prompt(family, clip.state)
+        prompt = short_prompt(clip.source.family, clip.state)
         shown = columns_of(exam, clip, prompt, GIVEN, seed=index)
         for name, pixels_THW3 in shown.items():
             columns[name].append(measure(clip, pixels_THW3))
@@ -155,7 +153,8 @@ def topple(clip: Clip, pixels_THW3: Pixels) -> Measures:
     falls_I = np.array([index in truly for index in range(len(time_I))])
     down_I = np.isfinite(time_I)
     both = down_I[1:] & down_I[:-1]
-    gap_I = np.abs(time_I - true_I)[falls_I & down_I & np.isfinite(true_I)]
+    known_I = falls_I & down_I & np.isfinite(true_I)
+    gap_I = np.abs(time_I[known_I] - true_I[known_I])
     return {
         "order_share": finite_mean((time_I[1:] >= time_I[:-1])[both].tolist()),
         "falls_share": finite_mean(down_I[falls_I].tolist()),

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from kinema.config import WorldsConfig
 from kinema.data import Clip
+from kinema.evaluate.judge import is_judged
 from kinema.evaluate.statistics import score_of
 from kinema.evaluate.suite import Better, Exam, Pixels, Score
 from kinema.sample.generate import reconstruct
-from kinema.worlds.make import make_clip
+from kinema.worlds.make import draw_scene, make_clip
+from kinema.worlds.scene import Scene
 
 TEST_SEED = 1 << 39
 """Seeds from here on are beyond every training set and below the held-out combinations of colour and shape."""
@@ -22,11 +24,24 @@ TRIES = 200  # clips looked at for one that can be used
 
 @lru_cache(maxsize=32)
 def unseen(
-    family: str, worlds: WorldsConfig, count: int, usable: Callable[[Clip], bool], first_seed: int = TEST_SEED
+    family: str,
+    worlds: WorldsConfig,
+    count: int,
+    usable: Callable[[Clip], bool],
+    promising: Callable[[Scene], bool] = lambda scene: True,
+    first_seed: int = TEST_SEED,
 ) -> tuple[Clip, ...]:
-    """``count`` true clips of a family that can be used, from a seed on; always the same ones."""
+    """``count`` true clips of a family that can be used, from a seed on; always the same ones.
+
+    Scenes are looked at before they are simulated and filmed, which takes a hundred times as long: ``promising`` may
+    refuse what ``usable`` would, as are scenes here whose first body has no colour or whose camera moves unasked.
+    """
     found = list[Clip]()
     for seed in range(first_seed, first_seed + TRIES * count):
+        scene, _ = draw_scene(family, seed, worlds)
+        fixed = scene.camera_move.kind == "fixed" or family == "orbit"
+        if not fixed or not is_judged(scene.bodies[0].info) or not promising(scene):
+            continue
         clip = make_clip(family, seed, worlds)
         if usable(clip):
             found.append(clip)

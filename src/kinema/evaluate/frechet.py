@@ -53,10 +53,10 @@ def run(exam: Exam) -> SuiteResult:
 
     count()
     for family in FAMILIES:
-        for clip in unseen(family, exam.worlds, per_family, words.any_clip, REFERENCE_SEED):
+        for clip in unseen(family, exam.worlds, per_family, words.any_clip, first_seed=REFERENCE_SEED):
             sets["reference"].append(features(clip.pixels_THW3))
             count()
-        for clip in unseen(family, exam.worlds, each, words.any_clip, TEST_SEED + words.ONLY_HERE):
+        for clip in unseen(family, exam.worlds, each, words.any_clip, first_seed=TEST_SEED + words.ONLY_HERE):
             assert clip.state is not None
             shown = {
                 "model": exam.cache.make(short_prompt(family, clip.state), seed=clip.source.seed % 2**20),

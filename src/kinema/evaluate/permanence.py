@@ -78,7 +78,7 @@ def run(exam: Exam) -> SuiteResult:
         strips.append((right, Strip(title, np.concatenate([clip.pixels_THW3, shown["model"]], axis=1))))
         exam.on_progress(index + 1, total)
     for family, given in laws.GIVEN.items():
-        for index, clip in enumerate(unseen(family, exam.worlds, each, laws.is_legible)):
+        for index, clip in enumerate(laws.examples(family, exam.worlds, each)):
             assert clip.state is not None
             shown = columns_of(exam, clip, short_prompt(family, clip.state), given, seed=index)
             for name, pixels_THW3 in shown.items():

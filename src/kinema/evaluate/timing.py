@@ -66,7 +66,7 @@ def run(exam: Exam) -> SuiteResult:
     errors: dict[str, list[float]] = {"model": [], "without times": [], "truth": [], "codec": []}
     videos: list[Pixels] = []
     for family in families:
-        for clip in unseen(family, exam.worlds, each, _can_be_timed, TEST_SEED + ONLY_HERE):
+        for clip in unseen(family, exam.worlds, each, _can_be_timed, first_seed=TEST_SEED + ONLY_HERE):
             timed = Timed(clip, _event_s(clip), clip.source.seed % 2**20)
             shown = {"truth": clip.pixels_THW3, "codec": coded(exam, clip.pixels_THW3)}
             for column, with_times in (("model", True), ("without times", False)):

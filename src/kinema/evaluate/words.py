@@ -43,7 +43,7 @@ WORDINGS = {  # what short prompts say, and what no training caption ever says i
 }
 EACH, FAMILY_EACH, PAIRS = 4, 3, 10  # scenes of a family and cell; prompts of a family; pairs of relations
 QUICK_EACH, QUICK_FAMILY_EACH, QUICK_PAIRS = 1, 1, 2
-QUICK_FAMILIES = ("fall", "throw", "collide")
+QUICK_FAMILIES = ("fall", "collide")
 ONLY_HERE = 10_000  # held-out seeds from here on: other scenes than those of the suite on adherence
 STRIPS = 6
 _RELATED = (("red", "blue"), ("green", "yellow"), ("purple", "cyan"), ("pink", "lime"), ("orange", "blue"))
@@ -219,7 +219,7 @@ def any_clip(clip: Clip) -> bool:
 def _cases(exam: Exam, families: Sequence[str], each: int) -> Iterator[Case]:
     for family in families:
         for held_out, first_seed in ((False, TEST_SEED), (True, HELD_OUT_SEED + ONLY_HERE)):
-            for clip in unseen(family, exam.worlds, each, can_be_judged, first_seed):
+            for clip in unseen(family, exam.worlds, each, can_be_judged, first_seed=first_seed):
                 yield Case(clip, expectation_of(clip), clip.source.seed % 2**20, held_out)
 
 
@@ -264,7 +264,7 @@ def _likeness(
     right: dict[str, list[float]] = {"model": [], "truth": [], "codec": []}
     confusions = []
     for family in FAMILIES:
-        for clip in unseen(family, exam.worlds, each, any_clip, TEST_SEED + ONLY_HERE):
+        for clip in unseen(family, exam.worlds, each, any_clip, first_seed=TEST_SEED + ONLY_HERE):
             assert clip.state is not None
             video_THW3 = make(short_prompt(family, clip.state), clip.source.seed % 2**20)
             seen = family_of(video_THW3)
