@@ -188,6 +188,7 @@ import os, signal, sys
 from kinema.cli import main
 from kinema.sample.pipeline import Pipeline
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what runs in the background without it
 sample = Pipeline.sample
 
 def sample_interrupted(self, request, on_step=None):
