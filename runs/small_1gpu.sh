@@ -11,9 +11,8 @@ PATH="$PWD/.venv/bin:$PATH" # made by `make video`
 
 out=${1:-runs/out/small}
 stage_s=${STAGE_S:-520}
-settings=(worlds.clips=16000 train_codec.steps=4000 train_codec.batch=16 train_codec.checkpoint_every=1000
-  train_model.steps=6000 train_model.batch=64 train_model.image_steps=400 train_model.short_steps=800
-  train_model.checkpoint_every=1000 train_model.ema_decay=0.998 train_model.ema_long_decay=0.9995)
+settings=(worlds.clips=16000 train_codec.checkpoint_every=1000 train_model.checkpoint_every=1000
+  train_model.ema_long_decay=0.9995)
 set=()
 for setting in "${settings[@]}" ${EXTRA:-}; do set+=(--set "$setting"); done
 

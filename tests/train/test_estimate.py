@@ -104,7 +104,7 @@ def test_the_disk_holds_what_is_told(tmp_path: Path) -> None:
 
 def test_mixed_shapes_and_recomputation_change_the_estimate() -> None:
     nano = configs.nano()
-    longer = dataclasses.replace(nano, worlds=dataclasses.replace(nano.worlds, shapes=((128, 128, 33, 0.5),)))
+    longer = dataclasses.replace(nano, worlds=dataclasses.replace(nano.worlds, shapes=((256, 256, 33, 0.5),)))
     assert estimate_model(longer, ALONE)["flops"] > 1.02 * estimate_model(nano, ALONE)["flops"]
     frugal = dataclasses.replace(nano, train_model=dataclasses.replace(nano.train_model, recompute=True))
     assert estimate_model(frugal, ALONE)["memory_gb"] < 0.6 * estimate_model(nano, ALONE)["memory_gb"]
