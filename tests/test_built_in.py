@@ -9,7 +9,7 @@ import kinema
 from kinema.evaluate.judge import segment
 from kinema.sample.generate import reconstruct
 from kinema.sample.pipeline import Pipeline
-from kinema.sample.weights import WeightsFolder
+from kinema.sample.weights import BUILT_IN, WeightsFolder
 from kinema.worlds.make import HELD_OUT_SEED, make_clip
 
 
@@ -19,8 +19,7 @@ def nano() -> Pipeline:
 
 
 def test_the_weights_are_small_enough_to_ship() -> None:
-    folder = WeightsFolder.find("nano").path
-    assert sum(file.stat().st_size for file in folder.iterdir()) < 100e6
+    assert sum(file.stat().st_size for file in BUILT_IN.rglob("*") if file.is_file()) < 100e6
 
 
 def test_the_card_tells_data_compute_date_and_scores() -> None:
@@ -37,6 +36,14 @@ def test_the_codec_keeps_held_out_clips_sharp(nano: Pipeline) -> None:
         for seed in range(2)
     ]
     assert np.mean(psnr_db) > 27  # patterned floors and cones have come to these families since it was trained
+
+
+def test_the_codec_alone_keeps_todays_worlds_sharper_than_nanos(nano: Pipeline) -> None:
+    folder = WeightsFolder.find_codec("codec")
+    worlds, codec = folder.config().worlds, folder.codec()
+    clips = [make_clip(family, HELD_OUT_SEED, worlds).pixels_THW3 for family in worlds.families]
+    psnr_db, psnr_nano_db = (np.mean([reconstruct(c, clip)[1] for clip in clips]) for c in (codec, nano.codec))
+    assert psnr_db > 31 and psnr_db > psnr_nano_db + 4
 
 
 def test_prompts_become_bodies_of_their_colors(nano: Pipeline) -> None:

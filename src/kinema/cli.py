@@ -201,7 +201,12 @@ def _train(verbs: Verbs[Parser]) -> None:
     parser.add_argument("what", choices=("codec", "model"), help="the video autoencoder, or the text-to-video model")
     parser.add_argument("--preset", default="nano", metavar="NAME", help="nano, small, base or large (nano)")
     parser.add_argument("--out", type=Path, required=True, metavar="RUN_DIR", help="folder of the run")
-    parser.add_argument("--codec", type=Path, metavar="DIR", help="run folder of a trained codec (for model)")
+    parser.add_argument(
+        "--codec",
+        type=Path,
+        metavar="DIR",
+        help="run folder of a trained codec, or codec: the built-in one (for model)",
+    )
     parser.add_argument(
         "--data", type=Path, metavar="DIR", help="train on the videos in this folder as well (for codec)"
     )

@@ -83,3 +83,15 @@ def test_built_in_names(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (copy / "card.json").unlink()
     with pytest.raises(KinemaError, match="install kinema again"):
         WeightsFolder.find("copy")
+
+
+def test_a_codec_alone_is_found_by_those_who_need_no_model(tmp_path: Path) -> None:
+    folder = WeightsFolder.find_codec("codec")
+    assert folder.codec().config == folder.config().codec
+    with pytest.raises(InputError, match="codec is a codec alone"):
+        WeightsFolder.find("codec")
+    with pytest.raises(InputError, match="no weights 'kodec'"):
+        WeightsFolder.find_codec("kodec")
+    (tmp_path / "codec.safetensors").touch()
+    with pytest.raises(InputError, match="no config.json beside"):
+        WeightsFolder.find_codec(tmp_path)

@@ -70,7 +70,11 @@ def records(out: Path) -> list[tuple[float, float]]:
 def test_fifty_kills_change_nothing(tmp_path: Path) -> None:
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     moments, reached, fresh_starts = random.Random(0), 0, 0
-    for until in (INTERVAL + 1, 2 * INTERVAL + 1, 4 * INTERVAL):  # the first two load what torch loads when it is needed
+    for until in (
+        INTERVAL + 1,
+        2 * INTERVAL + 1,
+        4 * INTERVAL,
+    ):  # the first two load what torch loads when it is needed
         start_s = time.monotonic()
         with pytest.raises(Stop):
             train(tmp_path / "first", until)

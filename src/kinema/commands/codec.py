@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> None:
     check_output(options.out)
     if options.out.resolve() == options.file.resolve():
         raise InputError(f"--out {options.out} is the video itself: give another name")
-    folder = WeightsFolder.find(options.weights)
+    folder = WeightsFolder.find_codec(options.weights)
     with open_video(options.file) as reader:
         import torch  # only now that all else is known to be right
 

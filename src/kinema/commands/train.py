@@ -67,6 +67,8 @@ def _check(options: argparse.Namespace) -> None:
         raise InputError("kinema train model needs --codec DIR: the run folder of `kinema train codec`")
     if options.what == "codec" and options.codec is not None:
         raise InputError("--codec is for `kinema train model`: leave it out")
+    if options.codec == Path("codec") and not options.codec.exists():
+        options.codec = WeightsFolder.find_codec("codec").path
     if options.codec is not None and not (options.codec / "codec.safetensors").is_file():
         raise InputError(
             f"{options.codec} holds no trained codec: run `kinema train codec --out {options.codec}` first"
@@ -105,11 +107,7 @@ def _codec_folder(name_or_folder: str, config: Config) -> Path:
     Raises:
         InputError: there is none, or its configuration differs.
     """
-    folder = Path(name_or_folder)
-    if not (folder / "codec.safetensors").is_file():
-        folder = WeightsFolder.find(name_or_folder).path
-    if not (folder / "config.json").is_file():
-        raise InputError(f"{folder} has no config.json beside codec.safetensors: give a run folder or exported weights")
+    folder = WeightsFolder.find_codec(name_or_folder).path
     theirs, ours = to_dict(load(folder / "config.json").codec), to_dict(config.codec)
     differ = [key for key in theirs if theirs[key] != ours[key] and key != "latent_noise"]  # of the training alone
     if differ:

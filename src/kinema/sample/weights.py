@@ -47,13 +47,33 @@ class WeightsFolder:
         is_name = len(Path(name_or_folder).parts) == 1 and built_in.is_dir()
         path = built_in if is_name else Path(name_or_folder)
         if not path.is_dir():
-            names = ", ".join(sorted(folder.name for folder in BUILT_IN.glob("*/"))) or "none"
+            names = ", ".join(sorted(file.parent.name for file in BUILT_IN.glob("*/model.safetensors"))) or "none"
             raise InputError(f"no weights {str(name_or_folder)!r}: give a folder or a built-in name ({names})")
         missing = [name for name in FILES if not (path / name).is_file()]
+        if missing == list(FILES[2:]):
+            raise InputError(f"{name_or_folder} is a codec alone: it is for `kinema codec` and `kinema train`")
         if missing and is_name:
             raise KinemaError(f"the built-in weights {path.name!r} lack {missing[0]}: install kinema again")
         if missing:
             raise InputError(f"{path} lacks {missing[0]}: give a folder that `kinema train` exported")
+        return cls(path)
+
+    @classmethod
+    def find_codec(cls, name_or_folder: str | Path) -> WeightsFolder:
+        """A folder of which only the codec is asked for: a built-in name, a codec's run folder, or exported weights.
+
+        Raises:
+            InputError: there is no codec, or nothing beside it that tells its configuration.
+        """
+        built_in, path = BUILT_IN / name_or_folder, Path(name_or_folder)
+        if len(path.parts) == 1 and (built_in / "codec.safetensors").is_file():
+            path = built_in
+        if not (path / "codec.safetensors").is_file():
+            return cls.find(name_or_folder)  # says what is wrong
+        if not (path / "config.json").is_file():
+            raise InputError(
+                f"{path} has no config.json beside codec.safetensors: give a run folder or exported weights"
+            )
         return cls(path)
 
     def config(self) -> Config:
