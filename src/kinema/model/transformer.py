@@ -146,8 +146,8 @@ class SpacetimeTransformer(nn.Module):
         context = Context(layout, self._turn(layout, x_GPC.dtype), noise.shared_FMC, features, biases)
         for index, block in enumerate(self.blocks):
             x_GPC = block(x_GPC, context, features.keys_values[index] if features.keys_values else None)
-        shift_FC, scale_FC = (noise.embedding_FC[:, None] + self.head_table).to(x_GPC.dtype).unbind(1)
-        x_GPC = modulate(x_GPC, shift_FC, scale_FC, layout)
+        last = layout.for_tokens((noise.embedding_FC[:, None] + self.head_table).to(x_GPC.dtype))
+        x_GPC = modulate(x_GPC, last[:, :, 0], last[:, :, 1])
         velocity_NC: Tensor = self.out_proj(x_GPC.flatten(0, 1))
         return velocity_NC.float()
 
@@ -218,33 +218,41 @@ class Block(nn.Module):
             keys_values: of :meth:`text_keys_values`, if known already.
         """
         layout, text = context.layout, context.text
-        modulation_FMC = (context.shared_FMC + self.table).to(x_GPC.dtype)
-        shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = modulation_FMC.unbind(1)
-        y_GPC = self._self_attention(modulate(x_GPC, shift_a, scale_a, layout), layout, context.turn)
-        x_GPC = torch.addcmul(x_GPC, y_GPC, layout.for_tokens(gate_a))
+        modulation = layout.for_tokens((context.shared_FMC + self.table).to(x_GPC.dtype))
+        q_NHD, k_NHD, v_NHD = self.before_attention(x_GPC, modulation, *context.turn)
+        mixed_NC = attend_segments(q_NHD, k_NHD, v_NHD, layout)
+        x_GPC, q_NHD = self.before_text(x_GPC, mixed_NC, modulation)
         keys_values = keys_values or self.text_keys_values(text)
-        x_GPC = x_GPC + self._text_attention(self.text_norm(x_GPC), layout, keys_values, context.biases)
-        hidden = F.gelu(self.up(modulate(x_GPC, shift_m, scale_m, layout)), approximate="tanh")
-        return torch.addcmul(x_GPC, self.down(hidden), layout.for_tokens(gate_m))
+        mixed_NC = attend_text(q_NHD, *keys_values, layout, context.biases)
+        return self.after_text(x_GPC, mixed_NC, modulation)
 
-    def _self_attention(self, x_GPC: Tensor, layout: Layout, turn: tuple[Tensor, Tensor]) -> Tensor:
-        q_NC, k_NC, v_NC = self.qkv(x_GPC.flatten(0, 1)).chunk(3, dim=-1)
-        q_NHD = rotate(split_heads(rms_normalise(q_NC, self.q_scale), self.heads), turn)
-        k_NHD = rotate(split_heads(rms_normalise(k_NC, self.k_scale), self.heads), turn)
-        mixed_NC = attend_segments(q_NHD, k_NHD, split_heads(v_NC, self.heads), layout)
-        attended_NC: Tensor = self.attention_out(mixed_NC)
-        return attended_NC.view_as(x_GPC)
+    # The three parts between the attentions know tensors only, so that each compiles to a few fused kernels. Their
+    # modulation is (G, 1, M, C): shift, scale and gate of the attention, then of the MLP.
 
-    def _text_attention(
-        self, x_GPC: Tensor, layout: Layout, keys_values: tuple[Tensor, Tensor], biases: list[Tensor | None]
-    ) -> Tensor:
-        q_NC = rms_normalise(self.text_q(x_GPC.flatten(0, 1)), self.text_q_scale)
-        mixed_NC = attend_text(split_heads(q_NC, self.heads), *keys_values, layout, biases)
-        text_NC: Tensor = self.text_out(mixed_NC)
-        return text_NC.view_as(x_GPC)
+    def before_attention(
+        self, x_GPC: Tensor, modulation: Tensor, cos: Tensor, sin: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of the self-attention, (N, H, D) each."""
+        shift, scale = modulation[:, :, 0], modulation[:, :, 1]
+        q_NC, k_NC, v_NC = self.qkv(modulate(x_GPC, shift, scale).flatten(0, 1)).chunk(3, dim=-1)
+        q_NHD = rotate(split_heads(rms_normalise(q_NC, self.q_scale), self.heads), (cos, sin))
+        k_NHD = rotate(split_heads(rms_normalise(k_NC, self.k_scale), self.heads), (cos, sin))
+        return q_NHD, k_NHD, split_heads(v_NC, self.heads)
+
+    def before_text(self, x_GPC: Tensor, mixed_NC: Tensor, modulation: Tensor) -> tuple[Tensor, Tensor]:
+        """The stream with what the tokens told each other, and its queries to the text, (N, H, D)."""
+        x_GPC = torch.addcmul(x_GPC, self.attention_out(mixed_NC).view_as(x_GPC), modulation[:, :, 2])
+        q_NC = rms_normalise(self.text_q(self.text_norm(x_GPC).flatten(0, 1)), self.text_q_scale)
+        return x_GPC, split_heads(q_NC, self.heads)
+
+    def after_text(self, x_GPC: Tensor, mixed_NC: Tensor, modulation: Tensor) -> Tensor:
+        """The stream with what the text told it, and the MLP."""
+        x_GPC = x_GPC + self.text_out(mixed_NC).view_as(x_GPC)
+        shift, scale, gate = modulation[:, :, 3], modulation[:, :, 4], modulation[:, :, 5]
+        hidden = F.gelu(self.up(modulate(x_GPC, shift, scale)), approximate="tanh")
+        return torch.addcmul(x_GPC, self.down(hidden), gate)
 
 
-def modulate(x_GPC: Tensor, shift_FC: Tensor, scale_FC: Tensor, layout: Layout) -> Tensor:
+def modulate(x_GPC: Tensor, shift_G1C: Tensor, scale_G1C: Tensor) -> Tensor:
     """Layer norm, then scale and shift by what the noise level of each latent frame says (DiT, arXiv 2212.09748)."""
-    normal_GPC = F.layer_norm(x_GPC, x_GPC.shape[-1:], eps=EPS)
-    return torch.addcmul(layout.for_tokens(shift_FC), normal_GPC, layout.for_tokens(1 + scale_FC))
+    return torch.addcmul(shift_G1C, F.layer_norm(x_GPC, x_GPC.shape[-1:], eps=EPS), 1 + scale_G1C)
