@@ -104,7 +104,7 @@ class TrainConfig:
     summary_dropout: float = 0.0  # share of clips trained without their summary, on their beats alone
     beats_dropout: float = 0.4  # share of steps without beats
     bf16: bool = True  # autocast
-    compile: bool = True  # the model's blocks, on CUDA, if all clips have one shape
+    compile: bool = True  # the model's blocks, if all clips have one shape; on the CPU in runs of some length only
     recompute: bool = False  # activations of the model's blocks in the backward pass: slower, in less memory
     checkpoint_every: int = 250  # steps
     validate_every: int = 0  # steps; 0 is at every checkpoint

@@ -172,6 +172,8 @@ class SpacetimeTransformer(nn.Module):
 class Block(nn.Module):
     """Self-attention, cross-attention to text and MLP, each added to the stream of tokens."""
 
+    PARTS = ("before_attention", "before_text", "after_text")
+
     def __init__(self, text_width: int, config: ModelConfig) -> None:
         super().__init__()
         width, hidden = config.width, int(config.width * config.mlp_ratio)

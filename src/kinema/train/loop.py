@@ -187,8 +187,8 @@ def _start(module: nn.Module, config: TrainConfig, team: Team, shard: bool) -> _
     if shard:
         if config.recompute:
             recompute(module)
-        if config.compile and team.device.type == "cuda":
-            compile_blocks(module)
+        if config.compile:
+            compile_blocks(module, team.device)
         for network in (module, *(average.module for average in averages.values())):
             spread(network, team)
     return _Run(module, config, MuonAdamW(module, config), averages, team, shard and team.mesh is not None)
