@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections import Counter
 
@@ -14,12 +15,12 @@ from kinema.captions.tokenizer import CaptionTokenizer
 from kinema.config import FlowConfig, ModelConfig, TextConfig, TrainConfig, WorldsConfig
 from kinema.data import Beat, Caption, Source
 from kinema.errors import InputError
-from kinema.model.transformer import TextToVideo
+from kinema.model.transformer import Block, TextToVideo
 from kinema.shapes import TokenGrid
 from kinema.train.latents import LatentDataset
 from kinema.train.model import check_processes, train_step
 from kinema.train.packs import Drawn, Plan, draw_step, grids_of, make_pack, noisy_tokens, share
-from kinema.train.parallel import Team
+from kinema.train.parallel import Team, compile_blocks, is_worth_compiling
 from kinema.worlds.make import shape_of
 
 SHAPES = ((3, 4, 4), (3, 4, 4), (2, 4, 8), (1, 6, 4), (5, 2, 2), (3, 4, 4))  # latent frames, height, width
@@ -78,6 +79,27 @@ def test_a_mixed_pack_learns_what_its_clips_alone_would(tokenizer: CaptionTokeni
         assert (packed[name] - parameter.grad).norm() < 1e-5 * parameter.grad.norm(), name
     for name, value in values.items():
         assert value == pytest.approx(sum(numbers.get(name, 0.0) for _, numbers in alone), rel=1e-4), name
+
+
+@pytest.mark.skipif(not is_worth_compiling(torch.device("cpu"), 10**6), reason="no C++ compiler here")
+def test_compiled_blocks_learn_what_plain_ones_do(tokenizer: CaptionTokenizer, model: TextToVideo) -> None:
+    data, compiled, found = dataset(), copy.deepcopy(model), []
+    compile_blocks(compiled, torch.device("cpu"))
+    assert all(part in vars(compiled.transformer.blocks[0]) for part in Block.PARTS)
+    drawn = draw(data, [0, 1, 5])
+    for network in (model, compiled):
+        network.zero_grad()
+        loss, _ = train_step(make_pack(data, drawn, tokenizer, 64), network, noisy_tokens(drawn))
+        loss.backward()
+        found.append({name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None})
+    assert len(found[1]) == len(list(model.parameters()))
+    for name, gradient in found[0].items():
+        assert (found[1][name] - gradient).norm() < 1e-4 * gradient.norm(), name
+
+
+def test_short_runs_on_a_cpu_are_not_compiled() -> None:
+    assert not is_worth_compiling(torch.device("cpu"), 20)
+    assert is_worth_compiling(torch.device("cuda"), 20)
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3])

@@ -19,7 +19,7 @@ from kinema.card import Card, SamplingDefaults
 from kinema.clips.footage import find_footage
 from kinema.config import Config, WorldsConfig, load, override, preset, to_dict
 from kinema.errors import InputError
-from kinema.sample.weights import WeightsFolder
+from kinema.sample.weights import WeightsFolder, codec_folder
 from kinema.shapes import VideoShape
 from kinema.train.memory import keep_freed_memory
 
@@ -67,8 +67,8 @@ def _check(options: argparse.Namespace) -> None:
         raise InputError("kinema train model needs --codec DIR: the run folder of `kinema train codec`")
     if options.what == "codec" and options.codec is not None:
         raise InputError("--codec is for `kinema train model`: leave it out")
-    if options.codec == Path("codec") and not options.codec.exists():
-        options.codec = WeightsFolder.find_codec("codec").path
+    if options.codec is not None:
+        options.codec = codec_folder(options.codec)
     if options.codec is not None and not (options.codec / "codec.safetensors").is_file():
         raise InputError(
             f"{options.codec} holds no trained codec: run `kinema train codec --out {options.codec}` first"
@@ -182,7 +182,8 @@ def _card(config: Config, codec_run: Path, out: Path, result: FitResult, init: P
     if init is not None:
         training["started_from"] = init.name
     for name, run in (("codec", codec_run), ("model", out)):
-        lines = read_metrics(run)
+        if not (lines := read_metrics(run)):  # exported weights
+            continue
         training[f"{name}_steps"] = int(max(line["step"] for line in lines))
         training[f"{name}_hours"] = round(sum(line.get("seconds", 0.0) for line in lines) / 3600, 2)
     training["model_flops"] = f"{result.flops:.3g}"

@@ -65,9 +65,7 @@ class WeightsFolder:
         Raises:
             InputError: there is no codec, or nothing beside it that tells its configuration.
         """
-        built_in, path = BUILT_IN / name_or_folder, Path(name_or_folder)
-        if len(path.parts) == 1 and (built_in / "codec.safetensors").is_file():
-            path = built_in
+        path = codec_folder(name_or_folder)
         if not (path / "codec.safetensors").is_file():
             return cls.find(name_or_folder)  # says what is wrong
         if not (path / "config.json").is_file():
@@ -133,3 +131,9 @@ class WeightsFolder:
         except Exception as error:
             cause = " ".join(str(error).split())[:200]
             raise KinemaError(f"{self.path / name} is damaged or does not fit its config ({cause})") from error
+
+
+def codec_folder(name_or_folder: str | Path) -> Path:
+    """Where a codec should be: in the folder of a built-in name, else in the folder itself; it may be missing."""
+    built_in, path = BUILT_IN / name_or_folder, Path(name_or_folder)
+    return built_in if len(path.parts) == 1 and (built_in / "codec.safetensors").is_file() else path

@@ -32,7 +32,7 @@ from kinema.train.checkpoint import claim_folder, restore_newest, save_checkpoin
 from kinema.train.ema import MovingAverage
 from kinema.train.metrics import MetricsLog, Records, numbers_of
 from kinema.train.optimizer import MuonAdamW, rate_factor
-from kinema.train.parallel import ALONE, Team, compile_blocks, recompute, spread, whole
+from kinema.train.parallel import ALONE, Team, compile_blocks, is_worth_compiling, recompute, spread, whole
 
 logger = logging.getLogger(__name__)
 
@@ -187,7 +187,7 @@ def _start(module: nn.Module, config: TrainConfig, team: Team, shard: bool) -> _
     if shard:
         if config.recompute:
             recompute(module)
-        if config.compile:
+        if config.compile and is_worth_compiling(team.device, config.steps):
             compile_blocks(module, team.device)
         for network in (module, *(average.module for average in averages.values())):
             spread(network, team)
