@@ -79,7 +79,7 @@ def _check(options: argparse.Namespace) -> None:
         find_footage(options.data)
     if options.stop_after is not None and not options.stop_after > 0:
         raise InputError(f"--stop-after {options.stop_after:g} is not possible: give seconds, more than 0")
-    if options.codec is not None and not (options.codec / "scores.json").is_file():
+    if options.codec is not None and not any((options.codec / name).is_file() for name in ("scores.json", "card.json")):
         raise InputError(f"{options.codec} has no scores.json: let `kinema train codec --out {options.codec}` finish")
     existing = _existing(options.out)
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
@@ -181,15 +181,9 @@ def _card(config: Config, codec_run: Path, out: Path, result: FitResult, init: P
     }
     if init is not None:
         training["started_from"] = init.name
-    for name, run in (("codec", codec_run), ("model", out)):
-        if not (lines := read_metrics(run)):  # exported weights
-            continue
-        training[f"{name}_steps"] = int(max(line["step"] for line in lines))
-        training[f"{name}_hours"] = round(sum(line.get("seconds", 0.0) for line in lines) / 3600, 2)
-    training["model_flops"] = f"{result.flops:.3g}"
+    codec_training, scores = _codec_facts(codec_run)
+    training |= codec_training | _effort("model", out) | {"model_flops": f"{result.flops:.3g}"}
     held_out = [line["held_out"] for line in read_metrics(out) if "held_out" in line]
-    codec = json.loads((codec_run / "scores.json").read_text(encoding="utf-8"))
-    scores = {f"codec_{key}": round(value, 3) for key, value in codec.items()}
     if held_out:
         scores["held_out_loss"] = round(held_out[-1], 4)
     return Card(
@@ -203,3 +197,22 @@ def _card(config: Config, codec_run: Path, out: Path, result: FitResult, init: P
         training=training,
         scores=scores,
     )
+
+
+def _codec_facts(folder: Path) -> tuple[dict[str, Any], dict[str, float]]:
+    """How a codec was trained and how it scores, for a card: from its run, or from the card of exported weights."""
+    if (folder / "scores.json").is_file():
+        scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+        return _effort("codec", folder), {f"codec_{key}": round(value, 3) for key, value in scores.items()}
+    card = WeightsFolder(folder).card()
+    training = {key: value for key, value in card.training.items() if key.startswith("codec_")}
+    return training, {key: value for key, value in card.scores.items() if key.startswith("codec_")}
+
+
+def _effort(name: str, run: Path) -> dict[str, Any]:
+    """Steps and hours of a run, for a card."""
+    from kinema.train.metrics import read_metrics
+
+    lines = read_metrics(run)
+    hours = sum(line.get("seconds", 0.0) for line in lines) / 3600
+    return {f"{name}_steps": int(max(line["step"] for line in lines)), f"{name}_hours": round(hours, 2)}
