@@ -14,6 +14,7 @@ import pytest
 from kinema.cli import main
 from kinema.config import WorldsConfig
 from kinema.data import Beat, Caption, Clip, Source
+from kinema.sample.weights import WeightsFolder
 
 TINY = [
     *('worlds.families=["fall","ramp"]', "worlds.height=32", "worlds.width=32", "worlds.frames=9"),
@@ -96,6 +97,13 @@ def test_a_run_leaves_weights_samples_and_curves(trained: Path) -> None:
     assert {"loss", "mfu", "flops", "tokens_per_s", "loss_0.75", "held_out", "held_out_ema_long"} <= set(
         events.Tags()["scalars"]
     )
+
+
+def test_the_codec_of_exported_weights_may_serve_another_model(trained: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    assert main(["train", "model", "--codec", str(trained / "weights"), "--out", str(out), *SET]) == 0
+    card = WeightsFolder(out / "weights").card()
+    assert card.training["codec_steps"] == 2 and card.scores["codec_held_out_psnr"] == 20.0
 
 
 def test_the_other_average_may_be_exported_afterwards(trained: Path, codec: Path) -> None:
