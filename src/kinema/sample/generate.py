@@ -108,7 +108,8 @@ def denoise(
 
     begin_NC = interpolate(data_NC, noise_NC, torch.where(frames_known_N1, level_N1, levels[0]))
     straight_NC = torch.where(frames_known_N1, 0.0, path_velocity(data_NC, noise_NC))
-    velocity = hold(guided_velocity(model, words, request, condition, segment, levels), free_NC, straight_NC)
+    guided = guided_velocity(model, words, request, condition, segment, levels, noise_NC)
+    velocity = hold(guided, free_NC, straight_NC)
 
     def report(step: int, _: Tensor) -> None:
         if on_step is not None:
@@ -126,26 +127,32 @@ def guided_velocity(
     condition: Condition,
     segment: Segment,
     levels: Sequence[float],
+    noise_NC: Tensor,
 ) -> Velocity:
     """The velocity at (x, σ) given the text and the known latent frames.
 
-    With guidance, both passes of all variations are segments of one pack. Text keys and values, rotary tables and the
-    modulation of every noise level are computed here or at the first call, and never again.
+    Guidance moves it away from a second pass that has neither: it has the negative text, and noise in place of the known
+    latent frames (history guidance, arXiv 2502.06764), so that what is generated follows what is given
+    as strongly as the text. Both passes of all variations are segments of one pack. Text keys and values, rotary
+    tables and the modulation of every noise level are computed here or at the first call, and never again.
     """
     count, device = len(condition.data_BCTHW), next(model.parameters()).device
     index, table = _noise_table(model, levels, condition)
     known_T = condition.known_T.to(device)
-    level_T = torch.tensor([index.get(level, 0) for level in condition.level_T.tolist()], device=device)
+    shown_T = torch.tensor([index.get(level, 0) for level in condition.level_T.tolist()], device=device)
     free_n = (~known_T).repeat_interleave(segment.grid.rows * segment.grid.cols)
+    free_N1 = free_n.repeat(count)[:, None]
     prepared = {passes: _prepare(model, words, count, passes, segment) for passes in _passes(request, levels)}
 
     def velocity(x_NC: Tensor, sigma: float) -> Tensor:
         scale = scale_at(sigma, request.guidance, request.interval)
         passes = 1 if scale == 1 else 2
         layout, features = prepared[passes]
-        noise = table.at(torch.where(known_T, level_T, index[sigma]).repeat(count * passes))
+        packed_NC = x_NC if passes == 1 else torch.cat([x_NC, x_NC.where(free_N1, noise_NC)])
+        level_PT = [torch.where(known_T, known, index[sigma]) for known in (shown_T, index[NOISY])[:passes]]
+        noise = table.at(torch.cat([level_T.repeat(count) for level_T in level_PT]))
         with torch.autocast(device.type, torch.bfloat16, enabled=fast_bf16(device)):
-            both_NC: Tensor = model(x_NC.repeat(passes, 1), layout, noise, features)
+            both_NC: Tensor = model(packed_NC, layout, noise, features)
         if passes == 1:
             return both_NC
         with_text_BnC, without_BnC = both_NC.view(2, count, -1, both_NC.shape[-1])
@@ -190,8 +197,7 @@ def _noise_table(
     model: TextToVideo, levels: Sequence[float], condition: Condition
 ) -> tuple[dict[float, int], NoiseFeatures]:
     """What the model reads of every noise level of a run, and the place of each."""
-    known = [level for level in condition.level_T.tolist() if level < NOISY]
-    index = {level: place for place, level in enumerate(dict.fromkeys([*levels, *known]))}
+    index = {level: place for place, level in enumerate(dict.fromkeys([*levels, *condition.level_T.tolist(), NOISY]))}
     device = next(model.parameters()).device
     with torch.autocast(device.type, torch.bfloat16, enabled=fast_bf16(device)):
         return index, model.transformer.read_noise(torch.tensor(list(index), device=device))
