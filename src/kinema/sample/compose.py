@@ -27,10 +27,11 @@ from kinema.sample.task import Frames, Run, Task
 from kinema.shapes import PIXELS_PER_LATENT
 
 FADE_S = 1.0  # over which a given frame's difference to its decoded version fades
-SEAM = 1.25  # change between a given and a generated frame at most, in usual changes
+SEAM = 1.0  # change between a given and a generated frame at most, in usual changes
 CODEC_ERROR, CONTENT = 16.0, 48.0  # grey levels: differences up to the first are added, from the second on dissolved
 STILL, CHANGED = 4.0, 12.0  # grey levels: a pixel near which the picture changes by less is still, by more is another
 NEAR = 3  # pixels around one that must be still as well: as far as the codec's error at an edge reaches
+NEAR_SEAM = 6  # changes on each side that are beside a seam
 MOST_COMPARED = 17  # frames on each side of a seam that tell what change is usual there
 FEATHER = PIXELS_PER_LATENT  # pixels from a mask's edge to where the new picture is alone
 
@@ -62,7 +63,9 @@ class _Edge:
         if not beside:  # a single image does not tell how fast it moves
             return
         change, *of_new = _changes(itertools.chain([self.given_HW3], new))
-        usual = min(float(np.median(among)) for among in (beside, [*given, *of_new]))
+        beside = beside if self.place == self.run.first else beside[::-1]
+        near = [*beside[:NEAR_SEAM], *of_new[:NEAR_SEAM]]
+        usual = min(float(np.median(among)) for among in (near, beside, [*given, *of_new]))
         self.pull = max(0.0, 1 - SEAM * usual / max(change, 1e-6))
 
     def change(self, frame_HW3: NDArray[np.float32]) -> NDArray[np.float32]:
