@@ -22,10 +22,10 @@ from kinema.codec.metrics import psnr, ssim
 from kinema.codec.pixels import fast_bf16, from_uint8, to_uint8
 from kinema.codec.streaming import decode_stream, encode_stream
 from kinema.flow.guidance import guide, scale_at
-from kinema.flow.path import interpolate
+from kinema.flow.path import interpolate, renoise
 from kinema.flow.path import velocity as path_velocity
 from kinema.flow.schedule import sampling_levels
-from kinema.flow.solvers import SOLVERS, Velocity, hold
+from kinema.flow.solvers import SOLVERS, Velocity, hold, twice
 from kinema.model.layout import Layout, Segment
 from kinema.model.patches import patchify, unpatchify
 from kinema.model.transformer import NoiseFeatures, TextToVideo
@@ -115,7 +115,17 @@ def denoise(
         if on_step is not None:
             on_step(step)
 
-    latents_NC: Tensor = SOLVERS[request.solver](velocity, begin_NC, levels, report)
+    solver = SOLVERS[request.solver]
+    if condition.fixed_HW is not None:
+        fresh = _fresh_noise(noise_BCTHW)
+
+        def back(x_NC: Tensor, sigma: float, higher: float) -> Tensor:
+            held_NC = x_NC + (higher - sigma) * straight_NC
+            return renoise(x_NC, _to_tokens(next(fresh)).to(device), sigma, higher).where(free_NC, held_NC)
+
+        latents_NC = twice(solver, velocity, begin_NC, levels, back, report)
+    else:
+        latents_NC = solver(velocity, begin_NC, levels, report)
     latents_NC = latents_NC.where(free_NC, data_NC)
     return torch.stack([unpatchify(x_nC, condition.shape) for x_nC in latents_NC.chunk(len(noise_BCTHW))]).cpu()
 
@@ -166,6 +176,14 @@ def guided_velocity(
 def draw_noise(seed: int, shape: LatentShape) -> Tensor:
     """The noise of a seed, (C, T, H, W): on the CPU, so that it is the same on every device."""
     return torch.randn(shape.dims, generator=torch.Generator().manual_seed(seed))
+
+
+def _fresh_noise(noise_BCTHW: Tensor) -> Iterator[Tensor]:
+    """More noise of the same shape. The noise's own bits are the seed, so no variation depends on its pack."""
+    bits_B = noise_BCTHW.contiguous().view(torch.int32).flatten(1).sum(1)
+    generators = [torch.Generator().manual_seed(int(bits)) for bits in bits_B]
+    while True:
+        yield torch.stack([torch.randn(noise_BCTHW.shape[1:], generator=generator) for generator in generators])
 
 
 def _free(condition: Condition) -> Tensor:
