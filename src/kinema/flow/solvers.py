@@ -119,7 +119,7 @@ def twice(
     back: Callable[[Tensor, float, float], Tensor],
     on_step: OnStep | None = None,
 ) -> Tensor:
-    """Makes every step but the first and the last twice, with a way back in between (RePaint, arXiv 2201.09865, algorithm 1).
+    """Makes every step but the first and the last twice, with a way back in between (RePaint, arXiv 2201.09865).
 
     What is sampled gets a second chance to agree with what is known around it. A solver that remembers earlier calls
     starts anew at every step.

@@ -141,9 +141,9 @@ def guided_velocity(
 ) -> Velocity:
     """The velocity at (x, σ) given the text and the known latent frames.
 
-    Guidance moves it away from a second pass that has neither: it has the negative text, and noise in place of the known
-    latent frames (history guidance, arXiv 2502.06764), so that what is generated follows what is given
-    as strongly as the text. Both passes of all variations are segments of one pack. Text keys and values, rotary
+    Guidance moves it away from a second pass that has neither: it has the negative text, and noise in place of the
+    known latent frames (history guidance, arXiv 2502.06764), so that what is generated follows what is given as
+    strongly as the text. Both passes of all variations are segments of one pack. Text keys and values, rotary
     tables and the modulation of every noise level are computed here or at the first call, and never again.
     """
     count, device = len(condition.data_BCTHW), next(model.parameters()).device
