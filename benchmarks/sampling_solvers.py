@@ -4,8 +4,8 @@
 
 Two measures. Distance: the latents against those of 200 calls of UniPC from the same noise, relative to their size: how
 well the flow is solved, whatever the flow is worth. And what the judge of `kinema evaluate` finds of the bodies that a
-held-out prompt names: colours, number, shapes and motion. Seconds are those of sampling alone, one video. All solvers get the
-same numbers of calls of the model (Heun makes two a step).
+held-out prompt names: colours, number, shapes and motion. Seconds are those of sampling alone, one video. All solvers
+get the same numbers of calls of the model (Heun makes two a step).
 
 Prompt by prompt, every setting in turns, so that a busy machine slows all alike. The command stops after ``--minutes``
 with a report of the prompts that are complete; repeated, it goes on with the others.
