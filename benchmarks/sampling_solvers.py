@@ -4,8 +4,8 @@
 
 Two measures. Distance: the latents against those of 200 calls of UniPC from the same noise, relative to their size: how
 well the flow is solved, whatever the flow is worth. And what the judge of `kinema evaluate` finds of the bodies that a
-held-out prompt names: colours, number and shapes. Seconds are those of sampling alone, one video. All solvers get the
-same numbers of calls of the model (Heun makes two a step).
+held-out prompt names: colours, number, shapes and motion. Seconds are those of sampling alone, one video. All solvers
+get the same numbers of calls of the model (Heun makes two a step).
 
 Prompt by prompt, every setting in turns, so that a busy machine slows all alike. The command stops after ``--minutes``
 with a report of the prompts that are complete; repeated, it goes on with the others.
@@ -27,7 +27,7 @@ from kept import Kept, circumstances
 from torch import Tensor
 
 import kinema
-from kinema.evaluate.adherence import Expectation, Verdict, expectation_of, held_out_clips, judge_clip, score
+from kinema.evaluate.adherence import Expectation, Verdict, expectation_of, held_out_clips, judge_clip, scores
 from kinema.files import whole_text
 from kinema.sample.order import CALLS_PER_STEP, SOLVER_NAMES, Order
 from kinema.sample.pipeline import Pipeline
@@ -85,16 +85,14 @@ def table(measured: list[dict[str, Any]], expectations: list[Expectation]) -> li
     for setting in measured[0]:
         of_prompts = [found[setting] for found in measured]
         verdicts = [Verdict(**{k: _tuple(v) for k, v in run["verdict"].items()}) for run in of_prompts]
-        scores = score(verdicts, expectations)
+        seen = {score.name: round(score.value, 3) for score in scores({"generated": verdicts}, expectations)}
         rows.append(
             {
                 "setting": setting,
                 "seconds": round(float(np.median([run["seconds"] for run in of_prompts])), 3),
                 "distance": round(float(np.mean([run.get("distance", 0.0) for run in of_prompts])), 4),
-                "colors": round(scores.colors_present.value, 3),
-                "count": round(scores.count_right.value, 3),
-                "shapes": round(scores.shape_right.value, 3),
             }
+            | seen
         )
     return rows
 

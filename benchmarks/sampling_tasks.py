@@ -1,10 +1,11 @@
 """Given frames, seams, loops, masks and remixes, measured on pixels with trained weights.
 
-    python benchmarks/sampling_tasks.py OUT.json [--prompts 6] [--weights nano] [--sheet FILE.png]
+    python benchmarks/sampling_tasks.py OUT.json [--prompts 8] [--weights nano] [--sheet FILE.png]
 
 Seams are in median changes from frame to frame, [of a second around the seam, of the whole video]: a body at rest
 makes the second one large, whatever the seam. The jump of a loop is in median changes of the whole video. ``mask_edge``
-is the step across a mask's edge in median steps between neighbouring columns, ``image_db`` the PSNR of the first frame,
+is the step across a mask's edge in median steps between neighbouring columns, ``mask_border`` the steepest step there
+and the difference of its two sides, in those of the clip, ``image_db`` the PSNR of the first frame,
 read back from the MP4, and ``codec_db`` what the codec alone makes of it. ``remix`` is the mean distance from the clip
 in codes at five strengths. Given pictures and clips are world clips of held-out seeds; what is connected are the first
 and the last third of one. Repeated, the command goes on.
@@ -28,6 +29,7 @@ from kinema.clips.contact_sheet import contact_sheet
 from kinema.clips.video_io import read_video
 from kinema.evaluate.judge import FAMILIES
 from kinema.files import whole_text
+from kinema.sample.compose import FEATHER
 from kinema.sample.generate import reconstruct
 from kinema.sample.pipeline import Pipeline
 from kinema.worlds.make import HELD_OUT_SEED, make_clip
@@ -35,6 +37,7 @@ from kinema.worlds.narration.narrate import short_prompt
 
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 NEW_S = 1.0
+MOST = 1.5  # median changes that a seam may have
 
 Frames = NDArray[np.uint8]
 
@@ -50,6 +53,20 @@ def seam(frames_THW3: Frames, place: int, fps: float) -> list[float]:
     steps, half = changes(frames_THW3), round(fps / 2)
     near = steps[max(0, place - half) : place + half + 1]
     return [round(float(steps[place] / max(np.median(usual), 1e-3)), 3) for usual in (near, steps)]
+
+
+def border(edited_THW3: Frames, clip_THW3: Frames, edge: int) -> list[float]:
+    """The border of an edit, in units of the clip: [steepest step between columns, difference of its two sides].
+
+    From the last column outside the mask to the one where the new picture is alone.
+    """
+    span = slice(edge - 1, edge + FEATHER + 1)
+    pairs = []
+    for frames_THW3 in (edited_THW3, clip_THW3):
+        across_THW3 = frames_THW3[:, :, span].astype(float)
+        sides = np.abs(across_THW3[:, :, -1] - across_THW3[:, :, 0]).mean()
+        pairs.append((changes(frames_THW3[:, :, span], axis=2).max(), sides))
+    return [round(float(ours / max(own, 1e-3)), 3) for ours, own in zip(*pairs, strict=True)]
 
 
 def measure(pipeline: Pipeline, family: str, seed: int, clips: dict[str, Frames]) -> dict[str, Any]:
@@ -80,6 +97,7 @@ def measure(pipeline: Pipeline, family: str, seed: int, clips: dict[str, Frames]
     edited = make(mask=mask, remix=clip)
     columns = changes(edited, axis=2)[edge - 10 : edge + 10]
     found["mask_edge"] = round(float(columns[9] / np.median(columns)), 3)
+    found["mask_border"] = border(edited, clip, edge)
     found["outside_mask_codes"] = int(np.abs(edited[:, :, :edge].astype(int) - clip[:, :, :edge]).max())
     video = pipeline.generate(prompt, seed=seed, image=clip[:1], steps=4)
     with tempfile.TemporaryDirectory() as folder:
@@ -95,7 +113,7 @@ def main() -> None:
     """Measures world after world and writes the report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--prompts", type=int, default=6)
+    parser.add_argument("--prompts", type=int, default=8)
     parser.add_argument("--weights", default="nano")
     parser.add_argument("--sheet", type=Path, help="contact sheet of the videos that this call makes")
     parser.add_argument("--minutes", type=float, default=8.0)
@@ -117,11 +135,21 @@ def main() -> None:
     for name in ("extend", "backward", "connect"):
         near_2 = np.concatenate([np.reshape(row[name], (-1, 2)) for row in rows])
         flat |= {f"{name}, a second around": near_2[:, 0], f"{name}, the whole": near_2[:, 1]}
+    borders = np.array([row["mask_border"] for row in rows])
+    flat |= {"mask_border, steepest": borders[:, 0], "mask_border, sides": borders[:, 1]}
     summary: dict[str, Any] = {name: [float(values.min()), float(values.max())] for name, values in flat.items()}
+    summary["seams above 1.5"] = {
+        name: f"{int((values > MOST).sum())} of {len(values)}"
+        for name, values in flat.items()
+        if name.partition(",")[0] in ("extend", "backward", "connect")
+    }
+    summary["mask_border, medians"] = [float(value) for value in np.median(borders, axis=0)]
     summary["image_minus_codec_db"] = [
         round(pick(row["image_db"] - row["codec_db"] for row in rows), 2) for pick in (min, max)
     ]
-    summary["remix_is_monotone"] = all(row["remix"] == sorted(row["remix"]) for row in rows)
+    for name, count in (("remix_grows", len(STRENGTHS)), ("remix_grows_below_1", len(STRENGTHS) - 1)):
+        grows = [row["remix"][:count] == sorted(row["remix"][:count]) for row in rows]
+        summary[name] = f"{sum(grows)} of {len(grows)}"
     report = circumstances() | {"weights": pipeline.sha256, "least_and_most": summary, "rows": rows}
     whole_text(options.out, json.dumps(report, indent=1) + "\n")
     print(json.dumps(summary, indent=1))

@@ -30,3 +30,11 @@ def test_velocity_is_the_derivative_of_the_path() -> None:
     data, noise = torch.randn(4).double(), torch.randn(4).double()
     near, far = (path.interpolate(data, noise, torch.tensor(s, dtype=torch.float64)) for s in (0.3, 0.3 + 1e-6))
     torch.testing.assert_close((far - near) / 1e-6, path.velocity(data, noise), atol=1e-6, rtol=1e-6)
+
+
+def test_renoising_keeps_the_data_and_gives_the_noise_of_the_higher_level() -> None:
+    rng = torch.Generator().manual_seed(0)
+    data, noise, more = torch.full((200_000,), 3.0), *torch.randn(2, 200_000, generator=rng)
+    x = path.renoise(path.interpolate(data, noise, torch.tensor(0.4)), more, 0.4, 0.7)
+    assert abs(x.mean() - 0.3 * 3) < 0.01 and abs(x.std() - 0.7) < 0.01
+    torch.testing.assert_close(path.renoise(x, more, 0.7, 0.7), x)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from kinema.flow.schedule import sampling_levels
-from kinema.flow.solvers import SOLVERS, hold
+from kinema.flow.solvers import SOLVERS, hold, twice
 
 MEAN, SPREAD = 1.5, 0.5
 QUANTILES = torch.linspace(-2, 2, 9, dtype=torch.float64)
@@ -107,3 +107,18 @@ def test_calls_and_progress(name: str) -> None:
     assert done == [1, 2, 3, 4, 5]
     assert min(calls) > 0  # no model is trained at σ = 0
     assert len(calls) == 5 * CALLS_PER_STEP[name] - (name == "heun")
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_twice_on_the_exact_way_back_ends_where_the_flow_does(name: str) -> None:
+    levels, ways, steps = sampling_levels(160), [], []
+
+    def back(x: Tensor, sigma: float, higher: float) -> Tensor:
+        ways.append((sigma, higher))
+        scale = math.sqrt(variance(higher) / variance(sigma))
+        return (1 - higher) * MEAN + scale * (x - (1 - sigma) * MEAN)
+
+    found = twice(SOLVERS[name], velocity, exact(1), levels, back, lambda step, x: steps.append(step))
+    assert float((found - exact(0)).abs().max()) < 0.02
+    assert ways == list(zip(levels[2:-1], levels[1:-2], strict=True))
+    assert steps == list(range(1, 2 * 160 - 1))

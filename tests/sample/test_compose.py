@@ -65,6 +65,22 @@ def test_a_first_new_frame_that_jumps_comes_nearer() -> None:
     assert frames[-1].mean() > 150
 
 
+def test_beside_a_clip_that_comes_to_rest_new_frames_begin_slowly() -> None:
+    """What is usual is what is usual near the seam, not in the whole clip."""
+    values = np.cumsum([40, *[6] * 10, *[2] * 6])
+    decoded = np.concatenate([flat(values.tolist()), flat((150 + 6 * np.arange(16)).tolist())])
+    change = np.diff(result(between(flat(values.tolist()), None, 16), decoded)[:, 0, 0, 0].astype(int))
+    assert change[16] <= 4
+
+
+def test_beside_a_part_that_hardly_moves_the_seam_is_small_too() -> None:
+    clip = flat((100 + 6 * np.arange(17)).tolist())
+    decoded = np.concatenate([clip, flat((204 + np.arange(16)).tolist())])
+    decoded[17:, ::2] += 4  # another content than the clip leads to
+    change = np.abs(np.diff(result(between(clip, None, 16), decoded).astype(float), axis=0)).mean(axis=(1, 2, 3))
+    assert change[16] <= 1.5 * np.median(change[11:23]) and change[16] < 6
+
+
 def test_a_last_new_frame_that_jumps_to_the_clip_comes_nearer() -> None:
     rng = np.random.default_rng(0)
     clip = (100 + 2 * np.arange(17)[:, None, None, None] + rng.integers(0, 2, (17, 32, 32, 3))).astype(np.uint8)

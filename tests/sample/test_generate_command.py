@@ -91,7 +91,7 @@ def test_a_variation_can_be_made_again(weights_folder: Path, here: Path) -> None
 def test_the_file_tells_how_it_was_made(weights_folder: Path, here: Path) -> None:
     assert generate(weights_folder, "a ball", "--extend", "a.mp4", "--seed", "7", "--out", "made.mp4") == 0
     facts = read_video(Path("made.mp4")).metadata
-    assert facts["prompt"] == "a ball" and facts["seed"] == 7 and facts["solver"] == "euler"
+    assert facts["prompt"] == "a ball" and facts["seed"] == 7 and facts["solver"] == "dpmpp"
     assert facts["weights"]["name"] == "tiny" and len(facts["weights"]["sha256"]) == 64
     assert facts["sources"]["extend"]["file"] == "a.mp4"
 

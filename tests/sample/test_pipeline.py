@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,7 +84,7 @@ def test_both_guidance_passes_in_one_pack_equal_two_alone(
     x_NC = torch.randn(2 * tokens.count, 64)
     with torch.inference_mode():
         words = generate.Words(generate.always(PROMPT), (), pipeline.tokenizer, 64)
-        velocity = generate.guided_velocity(pipeline.model, words, request_, condition, segment, [0.7, 0.0])
+        velocity = generate.guided_velocity(pipeline.model, words, request_, condition, segment, [0.7, 0.0], x_NC)
         packed_NC = velocity(x_NC, 0.7)
         layout = Layout([segment])
         for x_nC, packed_nC in zip(x_NC.chunk(2), packed_NC.chunk(2), strict=True):
@@ -98,6 +99,54 @@ def test_both_guidance_passes_in_one_pack_equal_two_alone(
             ]
             expected_nC = guide(alone[0], alone[1], request_.guidance)[0]
             torch.testing.assert_close(packed_nC, expected_nC, rtol=1e-3, atol=1e-3)
+
+
+def test_the_second_pass_of_guidance_sees_noise_where_frames_are_known(
+    pipeline: Pipeline, request_: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generate, "fast_bf16", lambda device: False)
+    shape, grid = request_.shape.latent, request_.shape.tokens
+    level_T = torch.ones(shape.frames)
+    level_T[0] = 0.05
+    segment, own = Segment(grid, request_.fps), grid.rows * grid.cols
+    x_NC, noise_NC = torch.randn(2, grid.count, 64)
+    with torch.inference_mode():
+        words = generate.Words(generate.always(PROMPT), (), pipeline.tokenizer, 64)
+        condition = Condition(torch.zeros(1, *shape.dims), level_T)
+        velocity = generate.guided_velocity(pipeline.model, words, request_, condition, segment, [0.7, 0.0], noise_NC)(
+            x_NC, 0.7
+        )
+
+        def alone(x_NC: torch.Tensor, first: float, text: Any) -> torch.Tensor:
+            layout = Layout([segment])
+            levels_F = torch.full((layout.frames,), 0.7)
+            levels_F[0] = first
+            features = pipeline.model.encode_text(pipeline.tokenizer.pack([text]))
+            return pipeline.model(x_NC, layout, levels_F, features)[None, own:]
+
+        blind_NC = torch.cat([noise_NC[:own], x_NC[own:]])
+        expected = guide(alone(x_NC, 0.05, generate.always(PROMPT)), alone(blind_NC, 1.0, ()), request_.guidance)
+    torch.testing.assert_close(velocity[own:], expected[0], rtol=1e-3, atol=1e-3)
+
+
+def test_a_region_edit_makes_its_inner_steps_twice(pipeline: Pipeline) -> None:
+    size = (pipeline.card.height, pipeline.card.width, 3)
+    clip, mask = np.zeros((5, *size), np.uint8), np.zeros(size, np.uint8)
+    mask[:, 8:] = 255
+    request = pipeline.request(Order(PROMPT, remix=clip, mask=mask, steps=4))
+    told: list[tuple[int, int]] = []
+    pipeline.sample(request, lambda done, steps: told.append((done, steps)))
+    assert told == [(step, 6) for step in range(1, 7)] and request.cost.calls == 6
+
+
+def test_fresh_noise_is_new_and_does_not_depend_on_the_pack() -> None:
+    noise_BCTHW = torch.randn(2, 16, 3, 4, 4)
+    together = generate._fresh_noise(noise_BCTHW)
+    first, second = next(together), next(together)
+    alone = generate._fresh_noise(noise_BCTHW[1:])
+    assert (next(alone) == first[1:]).all() and (next(alone) == second[1:]).all()
+    for other in (noise_BCTHW, second, first.flip(0)):
+        assert abs(torch.corrcoef(torch.stack([first.flatten(), other.flatten()]))[0, 1]) < 0.15
 
 
 def test_without_guidance_there_is_one_pass(pipeline: Pipeline, request_: Request) -> None:

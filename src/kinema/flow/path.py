@@ -7,6 +7,8 @@ Suffixes: X any shape. Noise levels broadcast against the tensors: one per token
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor
 
 
@@ -33,3 +35,12 @@ def noise_from_velocity(x_X: Tensor, velocity_X: Tensor, sigma: Tensor | float) 
 def velocity_from_data(x_X: Tensor, data_X: Tensor, sigma: Tensor | float) -> Tensor:
     """The velocity at ``x`` of the path that begins at ``data``; σ must not be 0."""
     return (x_X - data_X) / sigma
+
+
+def renoise(x_X: Tensor, noise_X: Tensor, sigma: float, higher: float) -> Tensor:
+    """From noise level σ back up to a higher one below 1, with as much of another noise as that takes.
+
+    If x is (1 − σ) · data + σ · some noise, the result is (1 − higher) · data + higher · a mixture of both noises.
+    """
+    kept = (1 - higher) / (1 - sigma)
+    return kept * x_X + math.sqrt(higher**2 - (kept * sigma) ** 2) * noise_X

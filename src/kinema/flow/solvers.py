@@ -6,6 +6,7 @@ velocity: wrap it in :func:`hold`, and give the known tokens noise level 0 where
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -107,6 +108,37 @@ def unipc(velocity: Velocity, x: Tensor, levels: Sequence[float], on_step: OnSte
             past = [here, *past[:1]]
         x = here.move(following, estimate)
         _report(on_step, step, x)
+    return x
+
+
+def twice(
+    solver: Solver,
+    velocity: Velocity,
+    x: Tensor,
+    levels: Sequence[float],
+    back: Callable[[Tensor, float, float], Tensor],
+    on_step: OnStep | None = None,
+) -> Tensor:
+    """Makes every step but the first and the last twice, with a way back in between (RePaint, arXiv 2201.09865).
+
+    What is sampled gets a second chance to agree with what is known around it. A solver that remembers earlier calls
+    starts anew at every step.
+
+    Args:
+        solver: one of :data:`SOLVERS`.
+        velocity: dx/dσ at (x, σ).
+        x: the state at ``levels[0]``.
+        levels: falling noise levels.
+        back: brings a state from its level up to a higher one: (x, level, higher level).
+        on_step: progress, at the second time too.
+    """
+    pairs, done = list(itertools.pairwise(levels)), 0
+    for place, (sigma, following) in enumerate(pairs):
+        for again in range(2 if 0 < place < len(pairs) - 1 else 1):
+            begin = back(x, following, sigma) if again else x
+            x = solver(velocity, begin, [sigma, following])
+            done += 1
+            _report(on_step, done, x)
     return x
 
 

@@ -4,7 +4,7 @@ Given frames replace their decoded versions, exactly. The codec's error on them 
 neighbours, which carry it as well: so the difference between a given frame and its decoded version is added to the
 generated frames beside it too, and fades with the distance in time. Where the difference is too large for an error of
 the codec, the model has made something else than what is given, and the frames dissolve into the given one there.
-A new frame beside given ones that is farther from them than they are from each other comes nearer.
+A new frame beside given ones that is farther from them than is usual, in their clip or on both sides, comes nearer.
 An error of the codec belongs to what is shown: it is added only where the picture has not changed since, or the
 outlines of a body would stay behind when the body leaves.
 
@@ -15,21 +15,24 @@ Suffixes: H height, W width, 3 RGB.
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kinema.sample.task import Run, Task
+from kinema.sample.task import Frames, Run, Task
 from kinema.shapes import PIXELS_PER_LATENT
 
 FADE_S = 1.0  # over which a given frame's difference to its decoded version fades
-SEAM = 1.25  # change between a given and a generated frame at most, in median changes of the given ones
+SEAM = 1.0  # change between a given and a generated frame at most, in usual changes
 CODEC_ERROR, CONTENT = 16.0, 48.0  # grey levels: differences up to the first are added, from the second on dissolved
 STILL, CHANGED = 4.0, 12.0  # grey levels: a pixel near which the picture changes by less is still, by more is another
 NEAR = 3  # pixels around one that must be still as well: as far as the codec's error at an edge reaches
-MOST_COMPARED = 17  # given frames beside a seam that tell what change is usual there
+NEAR_SEAM = 6  # changes on each side that are beside a seam
+MOST_COMPARED = 17  # frames on each side of a seam that tell what change is usual there
 FEATHER = PIXELS_PER_LATENT  # pixels from a mask's edge to where the new picture is alone
 
 Frame = NDArray[np.uint8]  # (H, W, 3)
@@ -38,9 +41,9 @@ Frame = NDArray[np.uint8]  # (H, W, 3)
 class _Edge:
     """The first or last frame of a run, with the difference to its decoded version."""
 
-    def __init__(self, place: int, given_HW3: Frame, decoded_HW3: Frame) -> None:
-        self.place = place
-        self.given_HW3 = given_HW3.astype(np.float32)
+    def __init__(self, run: Run, place: int, decoded_HW3: Frame) -> None:
+        self.run, self.place = run, place
+        self.given_HW3 = run.pixels_THW3[place - run.first].astype(np.float32)
         self.decoded_HW3 = decoded_HW3.astype(np.float32)
         self.difference_HW3 = self.given_HW3 - decoded_HW3
         # Thin lines of difference are blurred edges, the codec's error however strong; what is left are whole bodies.
@@ -49,13 +52,21 @@ class _Edge:
         self.other_HW1 = np.clip((largest_HW1 - CODEC_ERROR) / (CONTENT - CODEC_ERROR), 0, 1)
         self.pull = 0.0  # share by which the generated frame beside this one comes nearer to it
 
-    def limit(self, next_HW3: NDArray[np.float32], run: Run) -> None:
-        """Pulls the frames beside this one as far towards it as the change to the next one is too large."""
-        pixels_THW3 = run.pixels_THW3[:MOST_COMPARED] if self.place == run.first else run.pixels_THW3[-MOST_COMPARED:]
-        if len(pixels_THW3) > 1:
-            usual = np.median(np.abs(np.diff(pixels_THW3.astype(np.float32), axis=0)).mean(axis=(1, 2, 3)))
-            change = np.abs(next_HW3 - self.given_HW3).mean()
-            self.pull = float(max(0.0, 1 - SEAM * usual / max(change, 1e-6)))
+    def limit(self, new: Iterable[NDArray[np.float32]], given: Sequence[float]) -> None:
+        """Pulls the frames beside this one as far towards it as the change to the next one is too large.
+
+        Args:
+            new: the generated frames on the other side of the seam, the nearest first.
+            given: changes from frame to frame of all runs: with those of the new frames, what is usual in the video.
+        """
+        beside = _changes(_nearest(self.run, self.place))
+        if not beside:  # a single image does not tell how fast it moves
+            return
+        change, *of_new = _changes(itertools.chain([self.given_HW3], new))
+        beside = beside if self.place == self.run.first else beside[::-1]
+        near = [*beside[:NEAR_SEAM], *of_new[:NEAR_SEAM]]
+        usual = min(float(np.median(among)) for among in (near, beside, [*given, *of_new]))
+        self.pull = max(0.0, 1 - SEAM * usual / max(change, 1e-6))
 
     def change(self, frame_HW3: NDArray[np.float32]) -> NDArray[np.float32]:
         """What turns a generated frame at this place into the given one, and others nearly."""
@@ -116,14 +127,20 @@ def _with_given(decoded: Iterator[Frame], given: tuple[Run, ...], kept: int, fad
     """The first ``kept`` frames, with what is given; ``fade`` frames are held back until it is known what follows."""
     waiting: deque[tuple[int, Frame]] = deque()
     before: _Edge | None = None  # the last given frame so far
-    last_run: Run | None = None
+    usual = [change for run in given for change in _changes(_nearest(run, run.first))]
 
     def finished(count: int, after: _Edge | None) -> Iterator[Frame]:
+        def corrected(held: Iterable[tuple[int, Frame]]) -> Iterator[NDArray[np.float32]]:
+            nearest = itertools.islice(held, MOST_COMPARED)
+            return (_corrected(frame_HW3, place, before, after, fade) for place, frame_HW3 in nearest)
+
+        if before is not None and count and waiting[0][0] == before.place + 1:
+            before.limit(corrected(waiting), usual)
+        if after is not None and count:
+            after.limit(corrected(reversed(waiting)), usual)
         for _ in range(count):
             place, frame_HW3 = waiting.popleft()
             done_HW3 = _corrected(frame_HW3, place, before, after, fade)
-            if before is not None and last_run is not None and place == before.place + 1:
-                before.limit(done_HW3, last_run)
             done_HW3 = _pulled(done_HW3, place, before, after, fade)
             if place < kept:
                 yield done_HW3.round().clip(0, 255).astype(np.uint8)
@@ -134,15 +151,24 @@ def _with_given(decoded: Iterator[Frame], given: tuple[Run, ...], kept: int, fad
             waiting.append((place, frame_HW3))
             yield from finished(max(0, len(waiting) - fade), None)
             continue
-        given_HW3 = run.pixels_THW3[place - run.first]
-        edge = _Edge(place, given_HW3, frame_HW3)
-        if waiting:
-            edge.limit(_corrected(waiting[-1][1], place - 1, before, edge, fade), run)
-        yield from finished(len(waiting), edge)
-        before, last_run = edge, run
+        if waiting or place == run.stop - 1:
+            edge = _Edge(run, place, frame_HW3)
+            yield from finished(len(waiting), edge)
+            before = edge
         if place < kept:
-            yield given_HW3
+            yield run.pixels_THW3[place - run.first]
     yield from finished(len(waiting), None)
+
+
+def _nearest(run: Run, place: int) -> Frames:
+    """The frames of a run beside its first or last one, which tell what change is usual there."""
+    return run.pixels_THW3[:MOST_COMPARED] if place == run.first else run.pixels_THW3[-MOST_COMPARED:]
+
+
+def _changes(frames: Iterable[NDArray[Any]]) -> list[float]:
+    """Mean change of a pixel from each frame to the next."""
+    pairs = itertools.pairwise(frames)
+    return [float(np.abs(later_HW3.astype(np.float32) - frame_HW3).mean()) for frame_HW3, later_HW3 in pairs]
 
 
 def _corrected(

@@ -22,10 +22,10 @@ from kinema.codec.metrics import psnr, ssim
 from kinema.codec.pixels import fast_bf16, from_uint8, to_uint8
 from kinema.codec.streaming import decode_stream, encode_stream
 from kinema.flow.guidance import guide, scale_at
-from kinema.flow.path import interpolate
+from kinema.flow.path import interpolate, renoise
 from kinema.flow.path import velocity as path_velocity
 from kinema.flow.schedule import sampling_levels
-from kinema.flow.solvers import SOLVERS, Velocity, hold
+from kinema.flow.solvers import SOLVERS, Velocity, hold, twice
 from kinema.model.layout import Layout, Segment
 from kinema.model.patches import patchify, unpatchify
 from kinema.model.transformer import NoiseFeatures, TextToVideo
@@ -108,13 +108,24 @@ def denoise(
 
     begin_NC = interpolate(data_NC, noise_NC, torch.where(frames_known_N1, level_N1, levels[0]))
     straight_NC = torch.where(frames_known_N1, 0.0, path_velocity(data_NC, noise_NC))
-    velocity = hold(guided_velocity(model, words, request, condition, segment, levels), free_NC, straight_NC)
+    guided = guided_velocity(model, words, request, condition, segment, levels, noise_NC)
+    velocity = hold(guided, free_NC, straight_NC)
 
     def report(step: int, _: Tensor) -> None:
         if on_step is not None:
             on_step(step)
 
-    latents_NC: Tensor = SOLVERS[request.solver](velocity, begin_NC, levels, report)
+    solver = SOLVERS[request.solver]
+    if condition.fixed_HW is not None:
+        fresh = _fresh_noise(noise_BCTHW)
+
+        def back(x_NC: Tensor, sigma: float, higher: float) -> Tensor:
+            held_NC = x_NC + (higher - sigma) * straight_NC
+            return renoise(x_NC, _to_tokens(next(fresh)).to(device), sigma, higher).where(free_NC, held_NC)
+
+        latents_NC = twice(solver, velocity, begin_NC, levels, back, report)
+    else:
+        latents_NC = solver(velocity, begin_NC, levels, report)
     latents_NC = latents_NC.where(free_NC, data_NC)
     return torch.stack([unpatchify(x_nC, condition.shape) for x_nC in latents_NC.chunk(len(noise_BCTHW))]).cpu()
 
@@ -126,26 +137,32 @@ def guided_velocity(
     condition: Condition,
     segment: Segment,
     levels: Sequence[float],
+    noise_NC: Tensor,
 ) -> Velocity:
     """The velocity at (x, σ) given the text and the known latent frames.
 
-    With guidance, both passes of all variations are segments of one pack. Text keys and values, rotary tables and the
-    modulation of every noise level are computed here or at the first call, and never again.
+    Guidance moves it away from a second pass that has neither: it has the negative text, and noise in place of the
+    known latent frames (history guidance, arXiv 2502.06764), so that what is generated follows what is given as
+    strongly as the text. Both passes of all variations are segments of one pack. Text keys and values, rotary
+    tables and the modulation of every noise level are computed here or at the first call, and never again.
     """
     count, device = len(condition.data_BCTHW), next(model.parameters()).device
     index, table = _noise_table(model, levels, condition)
     known_T = condition.known_T.to(device)
-    level_T = torch.tensor([index.get(level, 0) for level in condition.level_T.tolist()], device=device)
+    shown_T = torch.tensor([index.get(level, 0) for level in condition.level_T.tolist()], device=device)
     free_n = (~known_T).repeat_interleave(segment.grid.rows * segment.grid.cols)
+    free_N1 = free_n.repeat(count)[:, None]
     prepared = {passes: _prepare(model, words, count, passes, segment) for passes in _passes(request, levels)}
 
     def velocity(x_NC: Tensor, sigma: float) -> Tensor:
         scale = scale_at(sigma, request.guidance, request.interval)
         passes = 1 if scale == 1 else 2
         layout, features = prepared[passes]
-        noise = table.at(torch.where(known_T, level_T, index[sigma]).repeat(count * passes))
+        packed_NC = x_NC if passes == 1 else torch.cat([x_NC, x_NC.where(free_N1, noise_NC)])
+        level_PT = [torch.where(known_T, known, index[sigma]) for known in (shown_T, index[NOISY])[:passes]]
+        noise = table.at(torch.cat([level_T.repeat(count) for level_T in level_PT]))
         with torch.autocast(device.type, torch.bfloat16, enabled=fast_bf16(device)):
-            both_NC: Tensor = model(x_NC.repeat(passes, 1), layout, noise, features)
+            both_NC: Tensor = model(packed_NC, layout, noise, features)
         if passes == 1:
             return both_NC
         with_text_BnC, without_BnC = both_NC.view(2, count, -1, both_NC.shape[-1])
@@ -159,6 +176,14 @@ def guided_velocity(
 def draw_noise(seed: int, shape: LatentShape) -> Tensor:
     """The noise of a seed, (C, T, H, W): on the CPU, so that it is the same on every device."""
     return torch.randn(shape.dims, generator=torch.Generator().manual_seed(seed))
+
+
+def _fresh_noise(noise_BCTHW: Tensor) -> Iterator[Tensor]:
+    """More noise of the same shape. The noise's own bits are the seed, so no variation depends on its pack."""
+    bits_B = noise_BCTHW.contiguous().view(torch.int32).flatten(1).sum(1)
+    generators = [torch.Generator().manual_seed(int(bits)) for bits in bits_B]
+    while True:
+        yield torch.stack([torch.randn(noise_BCTHW.shape[1:], generator=generator) for generator in generators])
 
 
 def _free(condition: Condition) -> Tensor:
@@ -190,8 +215,7 @@ def _noise_table(
     model: TextToVideo, levels: Sequence[float], condition: Condition
 ) -> tuple[dict[float, int], NoiseFeatures]:
     """What the model reads of every noise level of a run, and the place of each."""
-    known = [level for level in condition.level_T.tolist() if level < NOISY]
-    index = {level: place for place, level in enumerate(dict.fromkeys([*levels, *known]))}
+    index = {level: place for place, level in enumerate(dict.fromkeys([*levels, *condition.level_T.tolist(), NOISY]))}
     device = next(model.parameters()).device
     with torch.autocast(device.type, torch.bfloat16, enabled=fast_bf16(device)):
         return index, model.transformer.read_noise(torch.tensor(list(index), device=device))

@@ -62,8 +62,9 @@ class Request:
 
     @property
     def steps_taken(self) -> int:
-        """Solver steps of a window; a remix does not take all."""
-        return math.ceil(self.steps * self.task.strength - 1e-9)
+        """Solver steps of a window; a remix does not take all, a region edit all but the first and the last twice."""
+        steps = math.ceil(self.steps * self.task.strength - 1e-9)
+        return steps if self.task.mask_HW is None else steps + max(0, steps - 2)
 
     @property
     def packs(self) -> list[range]:
