@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -68,9 +67,7 @@ Run = tuple[list[SuiteResult], str, str]  # results, report.json, report.html
 def runs(tmp_path_factory: pytest.TempPathFactory, judged_clips: tuple[Clip, ...]) -> Iterator[tuple[Run, Run]]:
     """All suites in a size smaller than the quick one, from two empty folders."""
     families = (*TINY.worlds.families, *flat.SCENES)  # as if trained on the flat worlds, so that phyworld asks
-    config = dataclasses.replace(
-        TINY, worlds=dataclasses.replace(TINY.worlds, samples_per_pixel=1, families=families)
-    )
+    config = dataclasses.replace(TINY, worlds=dataclasses.replace(TINY.worlds, samples_per_pixel=1, families=families))
     folder = tmp_path_factory.mktemp("untrained")
     pipeline = load(write_random_weights(folder / "weights", config))
     subject = [report.Subject(pipeline.card.name, pipeline.sha256, dataclasses.asdict(pipeline.card.sampling))]
