@@ -47,7 +47,8 @@ img.strip { width: 100%; min-width: 36em; max-width: 60em; image-rendering: pixe
 img.plot { width: 36em }
 @media (max-width: 40em) {
   th, td { padding: .25em .45em }
-  .scores th:first-child, .scores td:first-child { position: sticky; left: 0; background: var(--page); min-width: 10.5em }
+  .scores th:first-child, .scores td:first-child { position: sticky; left: 0; background: var(--page) }
+  .scores td:first-child { min-width: 10.5em }
 }
 """
 
