@@ -122,6 +122,10 @@ def test_who_shows_what_is_asked_scores_like_truth_and_who_shows_grey_scores_not
     assert by_name["loss_by_new_wording"].value > 0.8 and by_name["loss_by_new_combination"].value == 0
     assert by_name["left_right"].value == by_name["large_right"].value == 1
     assert by_name["family_right"].value == by_name["family_right"].floors["truth"]
+    others = words.run(  # a world in which every body has another colour
+        exam_of(Painter(lambda prompt, seed: np.roll(known.get(prompt, grey), 1, axis=-1), "c"), tmp_path)
+    )
+    assert others.scores[0].value < 0.6 * by_name["named_things_right"].value, others.scores[0]
     nothing = words.run(exam_of(Painter(lambda prompt, seed: grey, "b"), tmp_path))
     assert all(score.value <= 0.5 for score in nothing.scores), nothing.scores
     assert nothing.scores[0].value == 0 < 0.8 < nothing.scores[0].floors["truth"]

@@ -1,6 +1,7 @@
 """Cause and effect: what is hit moves, and not before; dominoes fall in order up to a gap; speed breaks glass.
 
-All clips are continued from five true frames. Collisions are those of :mod:`.laws` in which the second body waits.
+Clips are continued from five true frames; collisions, those of :mod:`.laws` in which the second body waits, from one:
+they touch so soon after the fifth that nothing could move too early.
 
 Array suffixes: T frames, I dominoes, H height, W width.
 """
@@ -27,6 +28,7 @@ ABOUT = (
     "above the speed at which the simulator breaks them, and what is broken stays broken."
 )
 GIVEN = 5
+CONTACT_GIVEN = 1  # frames of a collision
 ROWS, QUICK_ROWS = 14, 4  # clips of dominoes
 PANES, QUICK_PANES = 5, 2
 SPEEDS_MPS = (1.5, 2.5, 3.0, 3.5, 4.5, 6.0)
@@ -68,7 +70,7 @@ def run(exam: Exam) -> SuiteResult:
         exam.on_progress(done, total)
 
     strips = list[Strip]()
-    touched = _continue(exam, laws.examples("collide", exam.worlds, each), contact, strips, step)
+    touched = _continue(exam, laws.examples("collide", exam.worlds, each), contact, strips, step, CONTACT_GIVEN)
     fallen = _continue(exam, unseen("dominoes", exam.worlds, rows - rows // 2, dominoes.has_gap), topple, strips, step)
     whole = _continue(exam, unseen("dominoes", exam.worlds, rows // 2, dominoes.has_no_gap), topple, strips, step)
     fallen = {name: [*fallen[name], *whole[name]] for name in fallen}
@@ -110,13 +112,14 @@ def _continue(
     measure: Callable[[Clip, Pixels], Measures],
     strips: list[Strip],
     step: Callable[[], None],
+    given: int = GIVEN,
 ) -> Columns:
     """What is measured in the columns of clips; two of them are shown."""
     columns: Columns = {"truth": [], "codec": [], "frozen": [], "model": []}
     for index, clip in enumerate(clips):
         assert clip.state is not None
         prompt = short_prompt(clip.source.family, clip.state)
-        shown = columns_of(exam, clip, prompt, GIVEN, seed=index)
+        shown = columns_of(exam, clip, prompt, given, seed=index)
         for name, pixels_THW3 in shown.items():
             columns[name].append(measure(clip, pixels_THW3))
         if index < 2:
@@ -134,10 +137,10 @@ def contact(clip: Clip, pixels_THW3: Pixels) -> Measures:
         return nothing
     seen = observe(pixels_THW3)
     mover, target = (seen.get(body.color) for body in state.bodies)
-    if target is None or not target.seen_T[:GIVEN].any():
+    if target is None or not target.seen_T[:CONTACT_GIVEN].any():
         return nothing
     centre_T2 = target.track.centre_T2
-    start_2 = np.nanmean(centre_T2[:GIVEN], axis=0)
+    start_2 = np.nanmean(centre_T2[:CONTACT_GIVEN], axis=0)
     stirs_T = np.nan_to_num(np.abs(centre_T2 - start_2).max(axis=1)) > STIRS
     near_T = np.zeros(len(stirs_T), dtype=bool) if mover is None else _near(mover.track.mask_THW, target.track.mask_THW)
     touch, stir = (int(mask_T.argmax()) if mask_T.any() else math.inf for mask_T in (near_T, stirs_T))

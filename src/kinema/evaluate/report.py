@@ -27,13 +27,29 @@ LONG_TABLE = 12  # rows from which a table is folded away
 STRIP_FRAMES = 9
 
 _STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 68em; padding: 0 1em; color: #222 }
-table { border-collapse: collapse; margin: .6em 0 1.2em } th, td { padding: .2em .7em; text-align: right }
-th { border-bottom: 2px solid #888; font-weight: 600 } td { border-bottom: 1px solid #ddd }
-th:first-child, td:first-child, td.text, th.text { text-align: left }
-td.about { text-align: left; color: #555; font-size: 87% } .bad { color: #a00; font-weight: 600 }
-figure { margin: .4em 0 1em } figcaption { font-size: 87%; color: #444 }
-img.strip { width: 100%; max-width: 60em; image-rendering: pixelated } nav a { margin-right: .8em }
+:root { color-scheme: light dark; --ink: #222; --soft: #555; --line: #ddd; --rule: #888; --bad: #a00; --page: #fff }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #ddd; --soft: #a8a8a8; --line: #3a3a3a; --rule: #777; --bad: #ff7b72; --page: #16181b }
+  a { color: #8ab4f8 }
+}
+* { box-sizing: border-box }
+body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 68em; padding: 0 1em;
+  color: var(--ink); background: var(--page); overflow-wrap: break-word }
+nav { display: flex; flex-wrap: wrap; gap: .2em .9em }
+.wide { overflow-x: auto; margin: .6em 0 1.2em } table { border-collapse: collapse }
+th, td { padding: .25em .7em; text-align: right; vertical-align: top; white-space: nowrap }
+th { border-bottom: 2px solid var(--rule); font-weight: 600 } td { border-bottom: 1px solid var(--line) }
+th:first-child, td:first-child, td.text, th.text { text-align: left } td.text, td.more { white-space: normal }
+td.more { min-width: 9em; color: var(--soft) } .scores td:first-child { white-space: normal; min-width: 19em }
+small { display: block; color: var(--soft); line-height: 1.3 } .bad { color: var(--bad); font-weight: 600 }
+figure { margin: .4em 0 1em } figcaption { font-size: 87%; color: var(--soft) } img { max-width: 100% }
+img.strip { width: 100%; min-width: 36em; max-width: 60em; image-rendering: pixelated } summary { cursor: pointer }
+img.plot { width: 36em }
+@media (max-width: 40em) {
+  th, td { padding: .25em .45em }
+  .scores th:first-child, .scores td:first-child { position: sticky; left: 0; background: var(--page) }
+  .scores td:first-child { min-width: 10.5em }
+}
 """
 
 
@@ -103,7 +119,8 @@ def to_html(subjects: Sequence[Subject], results: Sequence[Sequence[SuiteResult]
     parts += [f"<nav>{''.join(links)}</nav>", "<h2>Failures first</h2>", _summary(pairs)]
     for first, second in pairs:
         parts.append(_section(first, second))
-    head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{_STYLE}</style>'
+    wide = '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    head = f'<meta charset="utf-8">{wide}<title>{html.escape(title)}</title><style>{_STYLE}</style>'
     return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head><body>\n' + "\n".join(parts) + "\n</body></html>\n"
 
 
@@ -142,25 +159,25 @@ def _find(result: SuiteResult | None, name: str) -> Score | None:
 
 def _score_table(rows: Sequence[tuple[str, Score, Score | None]]) -> str:
     compared = any(other is not None for _, _, other in rows)
-    head = ["score", "better", *FLOORS, "other floors", "model", "95% interval", "n"]
-    head += ["against", "difference", "its interval"] * compared + ["what it is"]
+    head = ["score", "model", *FLOORS, "95% interval", "n", "better"]
+    head += ["against", "difference", "its interval"] * compared + ["other floors"]
     lines = ["<tr>" + "".join(f"<th>{name}</th>" for name in head) + "</tr>"]
     for name, score, other in rows:
         more = ", ".join(f"{key} {number(value)}" for key, value in score.floors.items() if key not in FLOORS)
         bad = ' class="bad"' if shortfall(score) > 0.5 else ""
         cells = [
-            f"<td>{html.escape(name)}</td><td>{score.better}</td>",
+            f"<td>{html.escape(name)}<small>{html.escape(score.about)}</small></td>",
+            f"<td{bad}>{number(score.value)}</td>",
             *(f"<td>{number(score.floors.get(floor))}</td>" for floor in FLOORS),
-            f"<td>{html.escape(more)}</td><td{bad}>{number(score.value)}</td>",
-            f"<td>{number(score.low)} to {number(score.high)}</td><td>{score.n}</td>",
+            f"<td>{number(score.low)} to {number(score.high)}</td><td>{score.n}</td><td>{score.better}</td>",
         ]
         if other is not None:
             gap = difference(score, other)
             cells.append(f"<td>{number(other.value)}</td><td>{number(gap.value)}</td>")
             cells.append(f"<td>{number(gap.low)} to {number(gap.high)}</td>")
-        cells.append(f'<td class="about">{html.escape(score.about)}</td>')
+        cells.append(f'<td class="more">{html.escape(more)}</td>')
         lines.append("<tr>" + "".join(cells) + "</tr>")
-    return "<table>" + "\n".join(lines) + "</table>"
+    return '<div class="wide"><table class="scores">' + "\n".join(lines) + "</table></div>"
 
 
 def _table(table: Table) -> str:
@@ -171,7 +188,7 @@ def _table(table: Table) -> str:
 
     head = "".join(f"<th>{html.escape(name)}</th>" for name in table.columns)
     rows = "\n".join("<tr>" + "".join(cell(value) for value in row) + "</tr>" for row in table.rows)
-    body = f"<table><tr>{head}</tr>\n{rows}</table>"
+    body = f'<div class="wide"><table><tr>{head}</tr>\n{rows}</table></div>'
     title = html.escape(table.title)
     if len(table.rows) > LONG_TABLE:
         return f"<details><summary>{title}</summary>{body}</details>"
@@ -181,22 +198,24 @@ def _table(table: Table) -> str:
 def _curve(curve: Curve) -> str:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.0, 3.4), dpi=100, layout="constrained")
+    figure = Figure(figsize=(4.8, 3.0), dpi=150, layout="constrained")
     axes = figure.subplots()
-    for name, points in curve.series.items():
-        axes.plot([x for x, _ in points], [y for _, y in points], marker="o", markersize=3, label=name)
+    for place, (name, points) in enumerate(curve.series.items()):  # those that lie on each other all show
+        width = max(1.2, 4.4 - 1.1 * place)
+        axes.plot([x for x, _ in points], [y for _, y in points], marker="o", ms=width + 1.5, lw=width, label=name)
     axes.set(xlabel=curve.x_label, ylabel=curve.y_label, title=curve.title)
     axes.grid(alpha=0.3)
     axes.legend()
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
-    return f'<figure><img alt="{html.escape(curve.title)}" src="{_data_url(buffer.getvalue())}"></figure>'
+    return f'<figure><img class="plot" alt="{html.escape(curve.title)}" src="{_data_url(buffer.getvalue())}"></figure>'
 
 
 def _strip(strip: Strip) -> str:
     png = png_bytes(sheet_of([strip.pixels_THW3], columns=STRIP_FRAMES, scale=1))
     title = html.escape(strip.title)
-    return f'<figure><img class="strip" alt="" src="{_data_url(png)}"><figcaption>{title}</figcaption></figure>'
+    image = f'<img class="strip" alt="{title}" src="{_data_url(png)}">'
+    return f'<figure><div class="wide">{image}</div><figcaption>{title}</figcaption></figure>'
 
 
 def _data_url(png: bytes) -> str:
