@@ -1,4 +1,4 @@
-"""The README's gallery: twelve prompts, seeds 0 to 11, no picking; a moving WebP and a contact sheet.
+"""The README's gallery: 24 prompts over all families of worlds, seeds 0 to 23, no picking; a moving WebP and a contact sheet.
 
 python benchmarks/gallery.py OUT_FOLDER [WEIGHTS]
 """
@@ -17,18 +17,30 @@ from kinema.clips.video_io import write_video
 PROMPTS = (
     "a red ball falls and bounces on a grey floor",
     "a blue cube falls onto a dark floor",
-    "a yellow ball and a green cube fall",
-    "a purple cylinder drops on a white floor",
+    "a yellow cone and a green cube fall",
     "an orange ball is thrown to the right",
     "a cyan cylinder flies through the air at dusk",
     "a pink ball hits a blue cube on a grey floor",
     "a green cube slides and bumps into a yellow cylinder",
-    "a red ball rolls down a brown ramp",
-    "a blue cube slides down a ramp on a beige floor",
-    "an orange cube slides behind a black wall",
+    "a red ball rolls down a white ramp",
+    "a lime cylinder slides down a brown ramp",
+    "a blue ball is swinging to the right",
+    "a pink cube on a rod swings to the left and back",
+    "five red dominoes topple one after another",
+    "a green cube on top of a yellow cylinder stays standing",
+    "an orange cube slides behind a grey wall and stays out of sight",
     "a purple ball rolls behind a white wall and comes out again",
+    "a blue ball shatters a glass pane",
+    "a red cube falls into the water and sinks",
+    "drops fall into a pool of blue water",
+    "a yellow slab floats on the water",
+    "a red cylinder passes behind a glass of water",
+    "a cyan ball slides to the left in front of a mirror",
+    "a red cube and a blue ball stand still while the camera circles to the left",
+    "a green ball draws a wet red trail on a white floor",
+    "a yellow cube collects one of three blue spheres on a landscape of grass blocks",
 )
-COLUMNS, SCALE = 4, 2
+COLUMNS, SCALE = 6, 2
 
 
 def main() -> None:
