@@ -1,4 +1,4 @@
-"""The README's gallery: 24 prompts over all families of worlds, seeds 0 to 23, no picking; a moving WebP and a contact sheet.
+"""The gallery: 24 prompts over all families of worlds, seeds 0 to 23, no picking; a moving WebP and a contact sheet.
 
 python benchmarks/gallery.py OUT_FOLDER [WEIGHTS]
 """

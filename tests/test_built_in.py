@@ -35,15 +35,7 @@ def test_the_codec_keeps_held_out_clips_sharp(nano: Pipeline) -> None:
         for family in worlds.families
         for seed in range(2)
     ]
-    assert np.mean(psnr_db) > 27  # patterned floors and cones have come to these families since it was trained
-
-
-def test_the_codec_alone_keeps_todays_worlds_sharper_than_nanos(nano: Pipeline) -> None:
-    folder = WeightsFolder.find_codec("codec")
-    worlds, codec = folder.config().worlds, folder.codec()
-    clips = [make_clip(family, HELD_OUT_SEED, worlds).pixels_THW3 for family in worlds.families]
-    psnr_db, psnr_nano_db = (np.mean([reconstruct(c, clip)[1] for clip in clips]) for c in (codec, nano.codec))
-    assert psnr_db > 31 and psnr_db > psnr_nano_db + 4
+    assert np.mean(psnr_db) > 31
 
 
 def test_prompts_become_bodies_of_their_colors(nano: Pipeline) -> None:

@@ -205,7 +205,7 @@ def _train(verbs: Verbs[Parser]) -> None:
         "--codec",
         type=Path,
         metavar="DIR",
-        help="run folder of a trained codec, or codec: the built-in one (for model)",
+        help="run folder of a trained codec, or weights whose codec to take: nano or a folder (for model)",
     )
     parser.add_argument(
         "--data", type=Path, metavar="DIR", help="train on the videos in this folder as well (for codec)"

@@ -152,7 +152,7 @@ def nano() -> Config:
         beats_dropout=0.6,
     )
     return Config(
-        flow=FlowConfig(shift=3.0, shift_from=150, clean_first_share=0.15, independent_share=0.1),
+        flow=FlowConfig(shift=3.0, shift_from=150, clean_first_share=0.15, independent_share=0.5),
         train_codec=codec,
         train_model=model,
     )

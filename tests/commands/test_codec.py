@@ -199,7 +199,7 @@ def test_a_video_is_not_written_onto_itself(
         (["codec", "--data", "empty"], "empty holds no files"),
         (["model", "--codec", "codec", "--data", "empty"], "--data is for"),
         (["codec", "--init", "nanno"], "nano"),
-        (["codec", "--init", "nano", "--set", "codec.width=48"], "--set codec.width=96"),
+        (["codec", "--init", "nano", "--set", "codec.width=48"], "--set codec.width=128"),
     ],
 )
 def test_wrong_beginnings_of_training(

@@ -85,7 +85,13 @@ def test_built_in_names(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         WeightsFolder.find("copy")
 
 
-def test_a_codec_alone_is_found_by_those_who_need_no_model(tmp_path: Path) -> None:
+def test_a_codec_alone_is_found_by_those_who_need_no_model(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "BUILT_IN", copy.parent)
+    copy.rename(copy.with_name("codec"))
+    for name in FILES[2:]:
+        (copy.with_name("codec") / name).unlink()
     folder = WeightsFolder.find_codec("codec")
     assert folder.codec().config == folder.config().codec
     with pytest.raises(InputError, match="codec is a codec alone"):
