@@ -68,7 +68,8 @@ def test_weights_sum_to_one_everywhere(rows: int, columns: int, tile: int) -> No
 def test_seams_cannot_be_seen(built_in: VideoAutoencoder, clip: Tensor) -> None:
     tiled = TiledCodec(built_in, tile=18)  # 2 × 2 tiles
     latents = built_in.encode(clip)
-    assert (tiled.encode(clip) - latents).square().mean().sqrt() < 0.005  # latents have unit variance
+    # Latents have unit variance, and training adds noise of 0.1 to them.
+    assert (tiled.encode(clip) - latents).square().mean().sqrt() < 0.01
     difference = (tiled.decode(latents) - built_in.decode(latents)).abs()
     assert difference.max() * 127.5 < 4  # of 255 codes, at its worst place
     assert difference.square().mean().sqrt() * 127.5 < 0.3
