@@ -66,13 +66,12 @@ def test_weights_sum_to_one_everywhere(rows: int, columns: int, tile: int) -> No
 
 
 def test_seams_cannot_be_seen(built_in: VideoAutoencoder, clip: Tensor) -> None:
-    tiled = TiledCodec(built_in, tile=18)  # 2 × 2 tiles
+    tiled = TiledCodec(built_in, tile=24)  # 2 × 2 tiles
     latents = built_in.encode(clip)
-    # Latents have unit variance, and training adds noise of 0.1 to them.
-    assert (tiled.encode(clip) - latents).square().mean().sqrt() < 0.01
+    assert (tiled.encode(clip) - latents).square().mean().sqrt() < 0.005  # latents have unit variance
     difference = (tiled.decode(latents) - built_in.decode(latents)).abs()
     assert difference.max() * 127.5 < 4  # of 255 codes, at its worst place
-    assert difference.square().mean().sqrt() * 127.5 < 0.3
+    assert difference.square().mean().sqrt() * 127.5 < 0.5
 
 
 def test_tiles_without_overlap_would_be_seen(built_in: VideoAutoencoder, clip: Tensor) -> None:
@@ -83,8 +82,8 @@ def test_tiles_without_overlap_would_be_seen(built_in: VideoAutoencoder, clip: T
 
 def test_tiles_stream(codec: VideoAutoencoder, clip: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streaming, "LARGEST_WHOLE", 128 * 128)
-    monkeypatch.setattr(streaming, "TiledCodec", lambda codec: TiledCodec(codec, tile=18))
-    tiled = TiledCodec(codec, tile=18)
+    monkeypatch.setattr(streaming, "TiledCodec", lambda codec: TiledCodec(codec, tile=24))
+    tiled = TiledCodec(codec, tile=24)
     latents = tiled.encode(clip)
     streamed = torch.cat(list(encode_stream(codec, clip.split(1, dim=2))), dim=2)
     torch.testing.assert_close(streamed, latents, atol=1e-5, rtol=0)

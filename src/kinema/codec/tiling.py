@@ -17,7 +17,7 @@ from torch import Tensor
 from kinema.codec.protocol import Codec, StreamState
 from kinema.shapes import PIXELS_PER_LATENT
 
-TILE, OVERLAP = 40, 8  # latents along a side
+TILE, OVERLAP = 40, 14  # latents along a side
 
 
 @dataclass(frozen=True)
