@@ -198,15 +198,20 @@ def _codec(verbs: Verbs[Parser]) -> None:
 
 def _train(verbs: Verbs[Parser]) -> None:
     parser = _verb(verbs, "train", "train a network; repeat the command to resume")
-    parser.add_argument("what", choices=("codec", "model"), help="the video autoencoder, or the text-to-video model")
+    parser.add_argument(
+        "what",
+        choices=("codec", "latents", "model"),
+        help="the video autoencoder, the latents of the clips (in RUN_DIR of the model), or the text-to-video model",
+    )
     parser.add_argument("--preset", default="nano", metavar="NAME", help="nano, small, base or large (nano)")
     parser.add_argument("--out", type=Path, required=True, metavar="RUN_DIR", help="folder of the run")
     parser.add_argument(
         "--codec",
         type=Path,
         metavar="DIR",
-        help="run folder of a trained codec, or weights whose codec to take: nano or a folder (for model)",
+        help="run folder of a trained codec, or weights whose codec to take: nano or a folder (for latents and model)",
     )
+    parser.add_argument("--workers", type=int, metavar="N", help="processes that render clips (all cores; for latents)")
     parser.add_argument(
         "--data", type=Path, metavar="DIR", help="train on the videos in this folder as well (for codec)"
     )

@@ -93,6 +93,8 @@ class TrainConfig:
     weight_decay: float = 0.01
     image_steps: int = 0  # first steps, on the clips' first latent frames alone
     short_steps: int = 0  # steps after those, on the first half of the clips; steps of all stages have equal tokens
+    first_clips: int = 0  # latents that the first step needs, if others are made while the model trains; 0 is all
+    grow_steps: int = 0  # steps by which all latents must be there; until then clips join in one by one
     warmup_steps: int = 100
     decay_share: float = 0.3  # last share of the steps over which the rate falls to zero
     grad_clip: float = 1.0

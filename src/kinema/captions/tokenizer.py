@@ -9,7 +9,7 @@ Suffixes: B captions, L tokens of the longest caption.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,8 +45,14 @@ class TextPack:
 
     def to(self, device: torch.device | str) -> TextPack:
         """The same pack on another device."""
-        ids, start, end, mask = (t.to(device) for t in (self.ids_BL, self.start_s_BL, self.end_s_BL, self.mask_BL))
-        return TextPack(ids, start, end, mask, self.cut)
+        return self._with(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> TextPack:
+        """The same pack in memory that a GPU reads without waiting."""
+        return self._with(Tensor.pin_memory)
+
+    def _with(self, move: Callable[[Tensor], Tensor]) -> TextPack:
+        return TextPack(move(self.ids_BL), move(self.start_s_BL), move(self.end_s_BL), move(self.mask_BL), self.cut)
 
 
 def timed_text(caption: Caption, *, short: bool = False, beats: bool = True) -> TimedText:

@@ -24,6 +24,7 @@ def ordered_map(
     worlds: WorldsConfig,
     seeds: Sequence[int],
     workers: int | None = None,
+    results_ahead: int = 0,
 ) -> Iterator[R]:
     """Applies a function to groups of seeds in worker processes, ahead of the consumer.
 
@@ -32,6 +33,7 @@ def ordered_map(
         worlds: its first argument.
         seeds: in the order of the results.
         workers: processes; all cores if None.
+        results_ahead: how many results may wait in memory for the consumer, if more than a few a worker.
 
     Raises:
         KinemaError: a worker was killed, most likely for want of memory.
@@ -39,13 +41,14 @@ def ordered_map(
     workers = workers or os.cpu_count() or 1
     tasks = [tuple(seeds[start : start + SEEDS_PER_TASK]) for start in range(0, len(seeds), SEEDS_PER_TASK)]
     ahead: deque[Future[list[R]]] = deque()
+    tasks_ahead = max(TASKS_AHEAD * workers, results_ahead // SEEDS_PER_TASK)
     # Spawned, not forked: a fork of a process whose OpenMP threads have run may hang.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max(min(workers, len(tasks)), 1), context, _one_thread) as pool:
         try:
             for task in tasks:
                 ahead.append(pool.submit(function, worlds, task))
-                if len(ahead) >= TASKS_AHEAD * workers:
+                if len(ahead) >= tasks_ahead:
                     yield from ahead.popleft().result()
             while ahead:
                 yield from ahead.popleft().result()

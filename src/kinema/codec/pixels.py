@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 
-def from_uint8(clips_BTHW3: NDArray[np.uint8]) -> Tensor:
-    """uint8 clips as network pixels: BCTHW in [-1, 1]."""
-    return torch.from_numpy(np.array(clips_BTHW3)).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
+def from_uint8(clips_BTHW3: NDArray[np.uint8] | Tensor) -> Tensor:
+    """uint8 clips as network pixels: BCTHW in [-1, 1], on the device of the clips."""
+    clips = clips_BTHW3 if isinstance(clips_BTHW3, Tensor) else torch.from_numpy(np.array(clips_BTHW3))
+    return clips.permute(0, 4, 1, 2, 3).float() / 127.5 - 1
 
 
 def to_uint8(video_BCTHW: Tensor) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""``kinema train``: the codec, then the model on its latents; in one process, or in many under torchrun.
+"""``kinema train``: the codec, then latents and the model on them; in one process, or in many under torchrun.
 
 The same command again resumes.
 """
@@ -37,6 +37,8 @@ def run(options: argparse.Namespace) -> None:
     """
     config = override(preset(options.preset), options.set)
     _check_shapes(config.worlds)
+    if config.train_model.first_clips and config.worlds.shapes:
+        raise InputError("train_model.first_clips needs clips of one shape: leave worlds.shapes out")
     _check(options)
     init = None
     if options.init is not None:
@@ -56,6 +58,11 @@ def run(options: argparse.Namespace) -> None:
             from kinema.train.codec import train_codec
 
             written = train_codec(config, options.out, options.stop_after, options.data, init, team)
+        elif options.what == "latents":
+            from kinema.train.latents import make_latents
+
+            written = options.out / "latents"
+            make_latents(config, options.codec, written, team.device, options.stop_after, options.workers)
         else:
             written = _train_model(config, options.codec, options.out, options.stop_after, init, team)
         if team.leads:
@@ -63,27 +70,35 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
-    if options.what == "model" and options.codec is None:
-        raise InputError("kinema train model needs --codec DIR: the run folder of `kinema train codec`")
+    if options.what != "codec" and options.codec is None:
+        raise InputError(f"kinema train {options.what} needs --codec DIR: the run folder of `kinema train codec`")
     if options.what == "codec" and options.codec is not None:
         raise InputError("--codec is for `kinema train model`: leave it out")
+    if options.what == "latents" and options.init is not None:
+        raise InputError("--init is for networks that are trained: leave it out")
+    if options.workers is not None and (options.what != "latents" or options.workers < 1):
+        raise InputError("--workers is for `kinema train latents`: give 1 or more processes there, or leave it out")
     if options.codec is not None:
         options.codec = codec_folder(options.codec)
-    if options.codec is not None and not (options.codec / "codec.safetensors").is_file():
-        raise InputError(
-            f"{options.codec} holds no trained codec: run `kinema train codec --out {options.codec}` first"
-        )
+        may_train_still = options.what == "latents" and (options.codec / "run.json").is_file()
+        if not may_train_still:
+            _check_codec(options.codec)
     if options.data is not None:
-        if options.what == "model":
+        if options.what != "codec":
             raise InputError("--data is for `kinema train codec`: leave it out")
         find_footage(options.data)
     if options.stop_after is not None and not options.stop_after > 0:
         raise InputError(f"--stop-after {options.stop_after:g} is not possible: give seconds, more than 0")
-    if options.codec is not None and not any((options.codec / name).is_file() for name in ("scores.json", "card.json")):
-        raise InputError(f"{options.codec} has no scores.json: let `kinema train codec --out {options.codec}` finish")
     existing = _existing(options.out)
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         raise InputError(f"cannot write in {existing}: choose another --out")
+
+
+def _check_codec(folder: Path) -> None:
+    if not (folder / "codec.safetensors").is_file():
+        raise InputError(f"{folder} holds no trained codec: run `kinema train codec --out {folder}` first")
+    if not any((folder / name).is_file() for name in ("scores.json", "card.json")):
+        raise InputError(f"{folder} has no scores.json: let `kinema train codec --out {folder}` finish")
 
 
 def _check_shapes(worlds: WorldsConfig) -> None:
@@ -154,7 +169,8 @@ def _train_model(
     exported_average(config.train_model)  # raises if there is none
     codec = load_codec(config.codec, codec_run).to(team.device)  # fails now if it does not fit, not after hours
     start_s = time.monotonic()
-    is_complete = make_latents(config, codec_run, out / "latents", team.device, stop_after) if team.leads else True
+    makes = team.leads and not config.train_model.first_clips  # else `kinema train latents` does
+    is_complete = make_latents(config, codec_run, out / "latents", team.device, stop_after) if makes else True
     if team.add([not is_complete])[0]:
         return out / "latents"
     left_s = None if stop_after is None else max(0.0, stop_after - (time.monotonic() - start_s))

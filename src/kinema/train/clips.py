@@ -11,12 +11,15 @@ from kinema.data import Clip
 from kinema.worlds.make import numbered_clip
 
 
-def render_clips(worlds: WorldsConfig, seeds: Sequence[int], workers: int | None = None) -> Iterator[Clip]:
-    """The clips of these seeds in order, without state, rendered ahead on all cores.
+def render_clips(
+    worlds: WorldsConfig, seeds: Sequence[int], workers: int | None = None, ahead: int = 0
+) -> Iterator[Clip]:
+    """The clips of these seeds in order, without state, rendered on all cores from the first ``next`` on.
 
-    A seed's family and shape follow from its distance to ``worlds.first_seed``.
+    A seed's family and shape follow from its distance to ``worlds.first_seed``. Up to ``ahead`` clips may wait in
+    memory, if that is more than keeps the cores busy.
     """
-    return ordered_map(_render, worlds, seeds, workers)
+    return ordered_map(_render, worlds, seeds, workers, ahead)
 
 
 def _render(worlds: WorldsConfig, seeds: Sequence[int]) -> list[Clip]:

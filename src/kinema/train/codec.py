@@ -25,7 +25,8 @@ from kinema.files import whole_text
 from kinema.train.checkpoint import claim_folder
 from kinema.train.codec_data import CodecData, HeldOut, Pool, draw_crops, frames_per_crop, load_data
 from kinema.train.critic import Critic, adversarial_losses
-from kinema.train.loop import fit
+from kinema.train.feed import Feed, workers_for
+from kinema.train.loop import Number, fit, generator_of
 from kinema.train.metrics import Records, numbers_of
 from kinema.train.parallel import ALONE, Team
 
@@ -104,17 +105,29 @@ def train_codec(
     data = load_data(config, out, footage)
     size = (config.worlds.height, config.worlds.width)
 
-    def loss_fn(step: int, generator: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        crops_BCTHW = draw_crops(data.pools, size, train.batch, generator)
-        mine_BCTHW = crops_BCTHW[team.process :: team.processes]
-        part = len(mine_BCTHW) / len(crops_BCTHW)
-        mine_BCTHW = mine_BCTHW if part else crops_BCTHW[:1]  # of a step with fewer crops than processes: counts 0
-        loss, values = codec_step(pupil, mine_BCTHW.to(team.device), step, train, generator)
+    def crops_of(step: int) -> Tensor:
+        return draw_crops(data.pools, size, train.batch, generator_of(train.seed, step))
+
+    feed = Feed(crops_of, train.steps, workers_for(team.device, team.processes), pin=team.device.type == "cuda")
+
+    def loss_fn(step: int) -> tuple[Tensor, dict[str, Number]]:
+        crops_BTHW3 = feed(step)
+        mine_BTHW3 = crops_BTHW3[team.process :: team.processes]
+        part = len(mine_BTHW3) / len(crops_BTHW3)
+        mine_BTHW3 = mine_BTHW3 if part else crops_BTHW3[:1]  # of a step with fewer crops than processes: counts 0
+        truth_BCTHW = from_uint8(mine_BTHW3.to(team.device, non_blocking=True))
+        loss, values = codec_step(pupil, truth_BCTHW, step, train)
         return part * loss, {name: part * value for name, value in values.items()}
+
+    validated: dict[int, Records] = {}  # the latest, by its step
 
     def on_validation(step: int, averaged: nn.Module) -> Records:
         assert isinstance(averaged, Pupil)
-        return validate(averaged.codec, data, out / "reconstructions.png", bf16) if team.leads else {}
+        validated.clear()
+        validated[step] = validate(averaged.codec, data, out / "reconstructions.png", bf16) if team.leads else {}
+        return validated[step]
+
+    torch.backends.cudnn.benchmark = True  # crops have few sizes
 
     result = fit(
         pupil,
@@ -128,7 +141,7 @@ def train_codec(
         settings=settings,
         team=team,
     )
-    scores = numbers_of(on_validation(result.step, result.module))
+    scores = numbers_of(validated.get(result.step) or on_validation(result.step, result.module))
     assert isinstance(result.module, Pupil)
     if team.leads:
         whole_text(out / "scores.json", json.dumps(scores, indent=2) + "\n")
@@ -137,20 +150,21 @@ def train_codec(
     return out / "codec.safetensors"
 
 
-def codec_step(
-    pupil: Pupil, truth_BCTHW: Tensor, step: int, config: TrainConfig, generator: torch.Generator
-) -> tuple[Tensor, dict[str, float]]:
-    """The loss of a step and its parts: reconstruction, and from ``adversarial_from`` on the critic's verdict."""
+def codec_step(pupil: Pupil, truth_BCTHW: Tensor, step: int, config: TrainConfig) -> tuple[Tensor, dict[str, Number]]:
+    """The loss of a step and its parts: reconstruction, and from ``adversarial_from`` on the critic's verdict.
+
+    The latents' noise comes from torch's global generator.
+    """
     with torch.autocast(truth_BCTHW.device.type, torch.bfloat16, enabled=config.bf16):
-        video_BCTHW = pupil.codec(truth_BCTHW, generator).video_BCTHW
+        video_BCTHW = pupil.codec(truth_BCTHW).video_BCTHW
     loss = reconstruction_loss(video_BCTHW, truth_BCTHW)
     total, parts = loss.total, {"pixels": loss.pixels, "gradients": loss.gradients}
     if pupil.critic is not None and step >= config.adversarial_from:
         fooled, caught = adversarial_losses(pupil.critic, video_BCTHW, truth_BCTHW)
         total = total + config.adversarial_weight * fooled + caught
         parts |= {"adversarial": fooled, "critic": caught}
-    values = {name: float(part.detach()) for name, part in parts.items()}
-    values["psnr"] = float(psnr(video_BCTHW.detach().clamp(-1, 1), truth_BCTHW).mean())
+    values: dict[str, Number] = {name: part.detach() for name, part in parts.items()}
+    values["psnr"] = psnr(video_BCTHW.detach().clamp(-1, 1), truth_BCTHW).mean()
     return total, values
 
 

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kinema.clips.footage import find_footage, load_crops
-from kinema.codec.pixels import from_uint8
 from kinema.config import Config, WorldsConfig
 from kinema.data import Clip
 from kinema.files import whole_file
@@ -144,7 +143,7 @@ def _rendered_here(worlds: WorldsConfig, seeds: range) -> Iterator[Clip]:
 
 
 def draw_crops(pools: list[Pool], size: tuple[int, int], batch: int, generator: torch.Generator) -> Tensor:
-    """A batch of random crops in time and space, as pixels BCTHW in [-1, 1].
+    """A batch of random crops in time and space, uint8 BTHW3.
 
     Crops start at any frame, which then is coded like an image; some are single images. Of longer crops there are
     fewer, so that every step costs about the same.
@@ -168,7 +167,7 @@ def draw_crops(pools: list[Pool], size: tuple[int, int], batch: int, generator: 
         ]
         inside = tuple(slice(start, start + want) for start, want in zip(place, (frames, *size), strict=True))
         crops.append(clip_THW3[inside])
-    return from_uint8(np.stack(crops))
+    return torch.from_numpy(np.stack(crops))
 
 
 def frames_per_crop() -> int:

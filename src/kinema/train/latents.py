@@ -11,6 +11,7 @@ import hashlib
 import itertools
 import json
 import logging
+import os
 import tarfile
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +28,7 @@ from torch import Tensor
 from kinema.clips.shards import (
     MANIFEST,
     Sample,
+    ShardPlan,
     is_whole,
     open_manifest,
     plan_shards,
@@ -66,16 +68,24 @@ class LatentDataset:
 
 
 def make_latents(
-    config: Config, codec_dir: Path, out: Path, device: torch.device | str = "cpu", stop_after: float | None = None
+    config: Config,
+    codec_dir: Path,
+    out: Path,
+    device: torch.device | str = "cpu",
+    stop_after: float | None = None,
+    workers: int | None = None,
 ) -> bool:
     """Renders the training clips of a recipe and caches their latents in ``out``; repeating the call resumes it.
 
+    If the codec is still in training, clips are rendered ahead until it is done.
+
     Args:
         config: the recipe.
-        codec_dir: where the codec's weights are.
+        codec_dir: where the codec's weights are, or will be.
         out: the cache.
         device: of the codec.
         stop_after: seconds after which no further shard is begun.
+        workers: processes that render; all cores if None.
 
     Returns:
         Whether the cache is complete.
@@ -83,10 +93,28 @@ def make_latents(
     Raises:
         InputError: ``codec_dir`` holds no codec of this configuration, or ``out`` holds other latents.
     """
+    start_s = time.monotonic()
+    rendered: Iterator[Clip] | None = None
+    if not is_trained(codec_dir):
+        seeds = [seed for plan in _plans(config.worlds, SHARD_CLIPS) for seed in plan.seeds]
+        clips = render_clips(config.worlds, seeds, workers, _clips_in_memory(config.worlds))
+        rendered = itertools.chain([next(clips)], clips)  # now the workers render, whoever waits
+        logger.info("rendering ahead until %s holds a trained codec", codec_dir)
+        while not is_trained(codec_dir):
+            if stop_after is not None and time.monotonic() - start_s >= stop_after:
+                return False
+            time.sleep(1)
     codec = load_codec(config.codec, codec_dir).to(device)
     out.mkdir(parents=True, exist_ok=True)
     save(config, out / "config.json")
-    return cache_latents(codec, config.worlds, out, bf16=config.train_codec.bf16, stop_after=stop_after)
+    left_s = None if stop_after is None else stop_after - (time.monotonic() - start_s)
+    bf16 = config.train_codec.bf16
+    return cache_latents(codec, config.worlds, out, bf16=bf16, workers=workers, stop_after=left_s, rendered=rendered)
+
+
+def is_trained(codec_dir: Path) -> bool:
+    """Whether a run of the codec has ended: its weights are written last."""
+    return (codec_dir / "codec.safetensors").is_file()
 
 
 def cache_latents(
@@ -99,14 +127,17 @@ def cache_latents(
     workers: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
     stop_after: float | None = None,
+    rendered: Iterator[Clip] | None = None,
 ) -> bool:
     """Encodes the clips of ``worlds`` into shards; complete shards are kept, the others are made.
 
-    Workers render ahead while this process encodes whole clips in batches.
+    Workers render ahead while this process encodes whole clips in batches. The last shard is made first: whoever
+    trains while the others are made needs its held-out clips.
 
     Args:
         on_progress: receives the number of clips that are done and of all.
         stop_after: seconds after which no further shard is begun.
+        rendered: the clips of all shards, in the order in which they are made, if someone renders them already.
 
     Returns:
         Whether all shards are there.
@@ -121,15 +152,16 @@ def cache_latents(
         "shard_clips": shard_clips,
     }
     manifest = open_manifest(out, made_from)
-    plans = plan_shards(worlds, shard_clips)
+    plans = _plans(worlds, shard_clips)
     missing = [plan for plan in plans if plan.name not in manifest["shards"] or not (out / plan.name).exists()]
-    clips = render_clips(worlds, [seed for plan in missing for seed in plan.seeds], workers)
+    if rendered is None or len(missing) < len(plans):
+        rendered = render_clips(worlds, [seed for plan in missing for seed in plan.seeds], workers)
     done = worlds.clips - sum(len(plan.seeds) for plan in missing)
     start_s = time.monotonic()
     for plan in missing:
         if stop_after is not None and time.monotonic() - start_s >= stop_after:
             return False
-        encoded = _encoded(codec, itertools.islice(clips, len(plan.seeds)), bf16)
+        encoded = _encoded(codec, itertools.islice(rendered, len(plan.seeds)), bf16)
         manifest["shards"][plan.name] = write_tar(out / plan.name, (_sample(*pair) for pair in encoded))
         whole_text(out / MANIFEST, json.dumps(manifest, indent=2) + "\n")
         done += len(plan.seeds)
@@ -137,6 +169,18 @@ def cache_latents(
         if on_progress is not None:
             on_progress(done, worlds.clips)
     return True
+
+
+def _plans(worlds: WorldsConfig, shard_clips: int) -> list[ShardPlan]:
+    """The shards in the order in which they are made."""
+    plans = plan_shards(worlds, shard_clips)
+    return plans[-1:] + plans[:-1]
+
+
+def _clips_in_memory(worlds: WorldsConfig) -> int:
+    """How many clips fit in a quarter of this machine's memory."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return memory // 4 // (worlds.frames * worlds.height * worlds.width * 3)
 
 
 def load_latents(folder: Path) -> LatentDataset:
@@ -155,12 +199,7 @@ def load_latents(folder: Path) -> LatentDataset:
     dataset, damaged, first = LatentDataset([], [], [], [], [], expected), [], 0
     for name, shard in sorted(manifest["shards"].items()):
         if is_whole(folder / name, shard["sha256"]):
-            for place, (latents_CTHW, facts) in enumerate(_read_shard(folder / name), first):
-                dataset.latents_CTHW.append(latents_CTHW)
-                dataset.captions.append(caption_from(facts["caption"]))
-                dataset.fps.append(facts["fps"])
-                dataset.sources.append(Source(**facts["source"]))
-                dataset.places.append(place)
+            read_shard(folder / name, dataset, first)
         else:
             damaged.append(name)
             logger.warning("%s is missing or damaged: its %d clips are left out", folder / name, shard["clips"])
@@ -185,7 +224,7 @@ def _encoded(codec: VideoAutoencoder, clips: Iterator[Clip], bf16: bool) -> Iter
     while batch := list(itertools.islice(clips, ENCODE_BATCH)):
         for _, alike in itertools.groupby(batch, key=lambda clip: clip.pixels_THW3.shape):
             run = list(alike)
-            video_BCTHW = from_uint8(np.stack([clip.pixels_THW3 for clip in run])).to(device)
+            video_BCTHW = from_uint8(torch.from_numpy(np.stack([clip.pixels_THW3 for clip in run])).to(device))
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 latents_BCTHW = codec.encode(video_BCTHW).to("cpu", torch.bfloat16)
             yield from zip(run, latents_BCTHW, strict=True)
@@ -200,13 +239,18 @@ def _sample(clip: Clip, latents_CTHW: Tensor) -> Sample:
     }
 
 
-def _read_shard(path: Path) -> Iterator[tuple[Tensor, dict[str, Any]]]:
+def read_shard(path: Path, into: LatentDataset, first: int) -> None:
+    """Adds the clips of a shard, the first of which has the place ``first`` in the cache."""
     with tarfile.open(path) as tar:
         files = {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
-    for name, content in files.items():
-        if name.endswith(".json"):
-            latents = files[name.removesuffix(".json") + ".latent.safetensors"]
-            yield load_tensors(latents)["latents"], json.loads(content)
+    for place, name in enumerate((name for name in files if name.endswith(".json")), first):
+        facts = json.loads(files[name])
+        latents = files[name.removesuffix(".json") + ".latent.safetensors"]
+        into.latents_CTHW.append(load_tensors(latents)["latents"])
+        into.captions.append(caption_from(facts["caption"]))
+        into.fps.append(facts["fps"])
+        into.sources.append(Source(**facts["source"]))
+        into.places.append(place)
 
 
 def _fingerprint(codec: VideoAutoencoder) -> str:

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -39,7 +39,8 @@ logger = logging.getLogger(__name__)
 MAX_SKIPPED_IN_A_ROW = 20  # steps with a loss or gradient that is not finite
 SPEED_WINDOW = 50  # steps over which the displayed speed is averaged
 
-LossFn = Callable[[int, torch.Generator], tuple[Tensor, dict[str, float]]]
+Number = float | Tensor  # a scalar; a tensor is read when the step has ended, so that the device need not wait
+LossFn = Callable[[int], tuple[Tensor, Mapping[str, Number]]]
 PerStep = Callable[[int], float] | float
 
 
@@ -115,9 +116,9 @@ def fit(
     """Trains ``module`` in place for ``config.steps`` steps; called again with the same arguments, it resumes.
 
     Args:
-        loss_fn: the loss of step s (counted from 0) and further numbers to record. It draws from the given CPU
-            generator, or from torch's global one; both are seeded for the step. It runs under autocast if
-            ``config.bf16``. Each process gives its part of the loss and of the numbers: they are added.
+        loss_fn: the loss of step s (counted from 0) and further numbers to record. It draws from
+            :func:`generator_of`, or from torch's global generator, which is seeded for the step. It runs under
+            autocast if ``config.bf16``. Each process gives its part of the loss and of the numbers: they are added.
         out: the run folder: ``run.json``, ``metrics.jsonl``, ``tensorboard/`` and ``checkpoints/``.
         units_per_step: the work of a step for the displayed speed, or a function of the step.
         unit: what is counted, for example tokens or frames.
@@ -188,7 +189,7 @@ def _start(module: nn.Module, config: TrainConfig, team: Team, shard: bool) -> _
         if config.recompute:
             recompute(module)
         if config.compile and is_worth_compiling(team.device, config.steps):
-            compile_blocks(module, team.device)
+            compile_blocks(module)
         for network in (module, *(average.module for average in averages.values())):
             spread(network, team)
     return _Run(module, config, MuonAdamW(module, config), averages, team, shard and team.mesh is not None)
@@ -219,7 +220,12 @@ def _validate(run: _Run, on_validation: Callable[[int, nn.Module], Records], log
         logger.info("step %d: %s", step, told)
 
 
-def step_seeds(seed: int, step: int) -> tuple[int, int]:
+def generator_of(seed: int, step: int) -> torch.Generator:
+    """The generator of all that is drawn on the CPU for a step of a run."""
+    return torch.Generator().manual_seed(_step_seeds(seed, step)[0])
+
+
+def _step_seeds(seed: int, step: int) -> tuple[int, int]:
     """Two independent 64-bit seeds for a step of a run: of its own generator and of torch's global one."""
     first, second = np.random.SeedSequence([seed, step]).generate_state(2, np.uint64)
     return int(first), int(second)
@@ -231,17 +237,14 @@ def _train_step(run: _Run, loss_fn: LossFn) -> dict[str, float]:
     Every process knows the whole loss and the whole norm, so all of them leave out the same steps.
     """
     config, counters, team = run.config, run.counters, run.team
-    own_seed, global_seed = step_seeds(config.seed, counters.step)
-    torch.manual_seed(global_seed)
+    torch.manual_seed(_step_seeds(config.seed, counters.step)[1])
     with torch.autocast(team.device.type, torch.bfloat16, enabled=config.bf16):
-        loss, values = loss_fn(counters.step, torch.Generator().manual_seed(own_seed))
-    loss_value, *sums = team.add([float(loss.detach()), *values.values()])
-    norm = math.nan
-    if math.isfinite(loss_value):
-        loss.backward()  # type: ignore[no-untyped-call]
-        norm = _clip(run)
+        loss, values = loss_fn(counters.step)
+    loss.backward()  # type: ignore[no-untyped-call]
+    mine, norm, *others = _read([loss, _clip(run), *values.values()])
+    loss_value, *sums = team.add([mine, *others])
     rate = rate_factor(counters.step, config)
-    if math.isfinite(norm):
+    if math.isfinite(loss_value) and math.isfinite(norm):
         run.optimizer.step(rate)
         for average in run.averages.values():
             average.update()
@@ -260,7 +263,14 @@ def _train_step(run: _Run, loss_fn: LossFn) -> dict[str, float]:
     return told | dict(zip(values, sums, strict=True))
 
 
-def _clip(run: _Run) -> float:
+def _read(values: Sequence[Number]) -> list[float]:
+    """Plain numbers; the tensors among them come from their device together, the one time that a step waits for it."""
+    tensors = [value.detach().double() for value in values if isinstance(value, Tensor)]
+    read = iter(torch.stack(tensors).tolist())
+    return [next(read) if isinstance(value, Tensor) else value for value in values]
+
+
+def _clip(run: _Run) -> Tensor:
     """Adds the processes' gradients, unless FSDP has, scales them down to ``grad_clip``, and returns their norm."""
     parameters = [p for p in run.optimizer.parameters() if p.grad is not None]
     gradients = [p.grad for p in parameters if p.grad is not None]
@@ -268,7 +278,7 @@ def _clip(run: _Run) -> float:
         run.team.add_tensors(gradients)
     norm = whole(nn.utils.get_total_norm(gradients))
     nn.utils.clip_grads_with_norm_(parameters, run.config.grad_clip, norm)
-    return float(norm)
+    return norm
 
 
 def _is_due(step: int, every: int, config: TrainConfig) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,10 @@ from kinema.files import whole_file
 from kinema.flow import path
 from kinema.model.transformer import TextToVideo
 from kinema.shapes import VideoShape
+from kinema.train.feed import Feed, workers_for
+from kinema.train.growing import GrowingLatents
 from kinema.train.latents import LatentDataset, load_latents
-from kinema.train.loop import FitResult, fit
+from kinema.train.loop import FitResult, Number, fit, generator_of
 from kinema.train.metrics import Records
 from kinema.train.packs import Pack, Plan, draw_step, grids_of, level_range, make_pack, noisy_tokens, share
 from kinema.train.parallel import ALONE, Team
@@ -65,12 +68,18 @@ def train_model(
             other settings.
         KinemaError: training diverged, or the disk is full.
     """
-    # The loop over the shapes of a mixed pack would be compiled anew for every pack, until torch gives up.
-    train = dataclasses.replace(config.train_model, compile=config.train_model.compile and not config.worlds.shapes)
-    data = load_latents(latents_dir)
-    training, held_out = split(data, train.batch, latents_dir)
-    budget = train.batch * VideoShape(config.worlds.frames, config.worlds.height, config.worlds.width).tokens.count
-    plan = Plan(grids_of(data, training), budget, train)
+    train = config.train_model
+    native = VideoShape(config.worlds.frames, config.worlds.height, config.worlds.width).tokens
+    growing = GrowingLatents(latents_dir, train.first_clips) if train.first_clips else None
+    if growing is None:
+        data = unseen = load_latents(latents_dir)
+        training, held_out = split(data, train.batch, latents_dir)
+        grids = grids_of(data, training)
+    else:
+        data, unseen = growing.data, growing.last
+        training, (_, held_out) = list(range(train.first_clips)), split(unseen, 0, latents_dir)
+        grids = [native] * (data.total - HELD_OUT_CLIPS)  # the one shape that all have
+    plan = Plan(grids, train.batch * native.count, train)
     check_processes(plan, team)
     tokenizer = learn_words([data.captions[clip] for clip in training], config.text.vocab_size, out, team)
 
@@ -81,25 +90,34 @@ def train_model(
     text_tokens = _mean_text_tokens(data, training[: 10 * train.batch], tokenizer, config)
     flops = flops_of_clip(config.text, config.model)
 
-    def loss_fn(step: int, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        clips = plan.clips(step)
-        parts = [plan.part(step, clip) for clip in clips]
+    def work_of(step: int) -> tuple[Pack, list[int]]:
+        """What this process learns from in a step, and the noisy tokens of the whole step."""
+        clips, parts = plan.clips(step), plan.parts(step)
+        if growing is not None:
+            growing.wait_for(plan.available(step))
         shift = config.flow.shift if step >= config.flow.shift_from else 1.0
-        drawn = draw_step(data, clips, parts, train, dataclasses.replace(config.flow, shift=shift), rng)
+        flow, rng = dataclasses.replace(config.flow, shift=shift), generator_of(train.seed, step)
+        drawn = draw_step(data, clips, parts, train, flow, rng)
         mine = share(drawn, team.process, team.processes)
-        pack = make_pack(data, mine, tokenizer, config.text.max_tokens).to(team.device)
-        return train_step(pack, model, noisy_tokens(drawn))
+        return make_pack(data, mine, tokenizer, config.text.max_tokens), noisy_tokens(drawn)
+
+    feed = Feed(work_of, train.steps, workers_for(team.device, team.processes), pin=team.device.type == "cuda")
+
+    def loss_fn(step: int) -> tuple[Tensor, dict[str, Number]]:
+        pack, noisy = feed(step)
+        return train_step(pack.to(team.device), model, noisy)
 
     def on_validation(step: int, averaged: nn.Module) -> Records:
         assert isinstance(averaged, TextToVideo)
-        scores = held_out_loss(averaged, data, held_out, tokenizer, config)
+        scores = held_out_loss(averaged, unseen, held_out, tokenizer, config)
         if codec is None:
             return scores
-        picture = preview(averaged, codec, data, held_out, tokenizer, config, out / "samples.png", team.leads)
+        picture = preview(averaged, codec, unseen, held_out, tokenizer, config, out / "samples.png", team.leads)
         return scores if picture is None else {**scores, "samples": picture}
 
     def step_flops(step: int) -> float:
-        return sum(flops(plan.part(step, clip).count, text_tokens) for clip in plan.clips(step))
+        alike = Counter(part.count for part in plan.parts(step))
+        return sum(clips * flops(tokens, text_tokens) for tokens, clips in alike.items())
 
     sections = to_dict(config)
     settings: dict[str, Any] = {key: sections[key] for key in ("worlds", "text", "model", "flow", "train_model")}
@@ -152,7 +170,7 @@ def check_processes(plan: Plan, team: Team) -> None:
         )
 
 
-def train_step(pack: Pack, model: TextToVideo, noisy: Sequence[int]) -> tuple[Tensor, dict[str, float]]:
+def train_step(pack: Pack, model: TextToVideo, noisy: Sequence[int]) -> tuple[Tensor, dict[str, Number]]:
     """The loss of a pack: squared error of the velocity over its noisy tokens (arXiv 2403.03206, equation 3).
 
     Args:
@@ -164,15 +182,13 @@ def train_step(pack: Pack, model: TextToVideo, noisy: Sequence[int]) -> tuple[Te
     Returns:
         The loss and numbers to record, the loss per range of noise levels among them.
     """
-    error_N = velocity_error(pack, model)
+    is_noisy_F = pack.noise_level_F > 0
+    error_N = velocity_error(pack, model) * is_noisy_F[pack.layout.frame_N]
+    loss: Tensor = error_N.sum() / sum(noisy)
     range_N = level_range(pack.noise_level_F)[pack.layout.frame_N]
-    is_noisy_N = pack.noise_level_F[pack.layout.frame_N] > 0
-    loss: Tensor = error_N[is_noisy_N].sum() / sum(noisy)
-    values = {"text_tokens": float(pack.text.mask_BL.sum())}
-    for index, count in enumerate(noisy):
-        if count:
-            error = float(error_N.detach()[is_noisy_N & (range_N == index)].sum())
-            values[f"loss_{index / len(noisy):g}"] = error / count
+    sums = torch.zeros(len(noisy), device=error_N.device).index_add_(0, range_N, error_N.detach())
+    values: dict[str, Number] = {"text_tokens": pack.text.mask_BL.sum()}
+    values |= {f"loss_{index / len(noisy):g}": sums[index] / count for index, count in enumerate(noisy) if count}
     return loss, values
 
 

@@ -7,7 +7,7 @@ outputs × inputs, and matrices that are sharded over processes.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ MOMENTUM = 0.95  # Nesterov
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic iteration
 ITERATIONS = 5
 EPS = 1e-7
+STACKED = 1 << 27  # numbers in the matrices that are orthogonalised together
 
 
 class Muon(torch.optim.Optimizer):
@@ -28,34 +29,54 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Updates every parameter that has a gradient."""
+        """Updates every parameter that has a gradient; matrices of one size are orthogonalised together."""
         for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    self._update(parameter, parameter.grad, group["lr"], group["weight_decay"])
+            moved = [parameter for parameter in group["params"] if parameter.grad is not None]
+            for parameters in _alike(moved):
+                self._update(parameters, group["lr"], group["weight_decay"])
 
-    def _update(self, parameter: nn.Parameter, gradient: Tensor, lr: float, weight_decay: float) -> None:
-        state = self.state[parameter]
-        if "momentum_buffer" not in state:
-            state["momentum_buffer"] = torch.zeros_like(parameter)
-        momentum: Tensor = state["momentum_buffer"]
-        momentum.lerp_(gradient, 1 - MOMENTUM)
-        # Elementwise so far, so a shard is enough; the matrix is orthogonalised as a whole, in every process.
-        matrix = whole(gradient.lerp(momentum, MOMENTUM)).flatten(1)
-        update = orthogonalise(matrix).view(parameter.shape)
-        rows, columns = matrix.shape
-        parameter.mul_(1 - lr * weight_decay)
-        parameter.add_(part_of(update, parameter), alpha=-lr * math.sqrt(max(1, rows / columns)))
+    def _update(self, parameters: Sequence[nn.Parameter], lr: float, weight_decay: float) -> None:
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        momenta = [self._momentum(parameter) for parameter in parameters]
+        for momentum, gradient in zip(momenta, gradients, strict=True):
+            momentum.lerp_(gradient, 1 - MOMENTUM)
+        # Elementwise so far, so a shard is enough; the matrices are orthogonalised as wholes, in every process.
+        nesterov = [g.lerp(m, MOMENTUM) for g, m in zip(gradients, momenta, strict=True)]
+        updates = orthogonalise(torch.stack([whole(matrix).flatten(1).bfloat16() for matrix in nesterov]))
+        rows, columns = updates.shape[1:]
+        for parameter, update in zip(parameters, updates, strict=True):
+            parameter.mul_(1 - lr * weight_decay)
+            step = part_of(update.reshape(parameter.shape), parameter)
+            parameter.add_(step, alpha=-lr * math.sqrt(max(1, rows / columns)))
+
+    def _momentum(self, parameter: nn.Parameter) -> Tensor:
+        momentum: Tensor = self.state[parameter].setdefault("momentum_buffer", torch.zeros_like(parameter))
+        return momentum
 
 
-def orthogonalise(matrix: Tensor) -> Tensor:
-    """A matrix with the same singular vectors and singular values near 1: Newton–Schulz iterations in bfloat16."""
+def _alike(parameters: Iterable[nn.Parameter]) -> Iterator[list[nn.Parameter]]:
+    """Parameters of one shape, as many as may be stacked at once."""
+    by_shape: dict[torch.Size, list[nn.Parameter]] = {}
+    for parameter in parameters:
+        by_shape.setdefault(parameter.shape, []).append(parameter)
+    for shape, same in by_shape.items():
+        count = max(1, STACKED // shape.numel())
+        for start in range(0, len(same), count):
+            yield same[start : start + count]
+
+
+def orthogonalise(matrices: Tensor) -> Tensor:
+    """Matrices with the same singular vectors and singular values near 1: Newton–Schulz iterations in bfloat16.
+
+    Args:
+        matrices: (count, rows, columns).
+    """
     a, b, c = COEFFICIENTS
-    x = matrix.bfloat16()
-    tall = x.shape[0] > x.shape[1]
-    x = x.T if tall else x
-    x = x / x.norm().clamp(min=EPS)
+    x = matrices.bfloat16()
+    tall = x.shape[1] > x.shape[2]
+    x = x.mT if tall else x
+    x = x / x.flatten(1).norm(dim=1).clamp(min=EPS)[:, None, None]
     for _ in range(ITERATIONS):
-        gram = x @ x.T
-        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return (x.T if tall else x).contiguous()
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.mT if tall else x

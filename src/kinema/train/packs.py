@@ -10,10 +10,11 @@ Suffixes: C channels, T latent frames of a clip, N tokens of the pack, F latent 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -41,11 +42,15 @@ class Pack:
 
     def to(self, device: torch.device | str) -> Pack:
         """The same pack on another device."""
-        latents_NC, noise_NC, noise_level_F = (
-            tensor.to(device) for tensor in (self.latents_NC, self.noise_NC, self.noise_level_F)
-        )
         layout = _layout(self.layout.segments, torch.device(device))
-        return Pack(latents_NC, noise_NC, noise_level_F, layout, self.text.to(device))
+        return self._with(lambda tensor: tensor.to(device, non_blocking=True), layout, self.text.to(device))
+
+    def pin_memory(self) -> Pack:
+        """The same pack in memory that a GPU reads without waiting."""
+        return self._with(Tensor.pin_memory, self.layout, self.text.pin_memory())
+
+    def _with(self, move: Callable[[Tensor], Tensor], layout: Layout, text: TextPack) -> Pack:
+        return Pack(move(self.latents_NC), move(self.noise_NC), move(self.noise_level_F), layout, text)
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,8 @@ class Plan:
 
     Clips come in an order that the seed decides, each once before any comes again; a step takes the next ones as long
     as they fit its budget of tokens. The curriculum shows images first, then the first half of the clips, then whole
-    clips, under the same budget.
+    clips, under the same budget. If latents are still being made, a step draws from the clips that must be there by
+    then, each at most once a step.
 
     Args:
         grids: of the training clips.
@@ -85,16 +91,32 @@ class Plan:
             return dataclasses.replace(whole, frames=(whole.frames + 1) // 2)
         return whole
 
+    def available(self, step: int) -> int:
+        """How many clips a step may learn from, the first ones."""
+        first, total = self.config.first_clips, len(self.grids)
+        if not first or step >= self.config.grow_steps:
+            return total
+        return min(total, first + (total - first) * step // self.config.grow_steps)
+
     def clips(self, step: int) -> list[int]:
         """The clips of a step, at least one, those of equal grids side by side."""
+        if self.config.first_clips:
+            available = self.available(step)
+            count = min(available, max(1, self.budget // self.part(step, 0).count))
+            chosen = np.random.default_rng([self.config.seed, step]).choice(available, count, replace=False)
+            return [int(clip) for clip in chosen]
         while len(self._starts) <= step + 1:
             self._starts.append(self._end(len(self._starts) - 1))
-        chosen = [self._clip(place) for place in range(self._starts[step], self._starts[step + 1])]
-        return sorted(chosen, key=lambda clip: dataclasses.astuple(self.grids[clip]))
+        places = range(self._starts[step], self._starts[step + 1])
+        return sorted(map(self._clip, places), key=lambda clip: _sizes(self.grids[clip]))
+
+    def parts(self, step: int) -> list[TokenGrid]:
+        """What a step sees of its clips, in their order."""
+        return [self.part(step, clip) for clip in self.clips(step)]
 
     def tokens(self, step: int) -> int:
         """Tokens of a step, at most the budget unless one clip alone exceeds it."""
-        return sum(self.part(step, clip).count for clip in self.clips(step))
+        return sum(part.count for part in self.parts(step))
 
     def _end(self, step: int) -> int:
         place, left = self._starts[step], self.budget
@@ -205,6 +227,10 @@ def draw_words(
 def grids_of(data: LatentDataset, clips: Sequence[int]) -> list[TokenGrid]:
     """The grids of these clips."""
     return [LatentShape(*data.latents_CTHW[clip].shape[1:]).tokens for clip in clips]
+
+
+def _sizes(grid: TokenGrid) -> tuple[int, int, int]:
+    return grid.frames, grid.rows, grid.cols
 
 
 @lru_cache(maxsize=8)

@@ -137,15 +137,12 @@ def is_worth_compiling(device: torch.device, steps: int) -> bool:
     )
 
 
-def compile_blocks(module: nn.Module, device: torch.device) -> None:
-    """Compiles every block by itself: equal blocks share one compilation, and sizes may change between steps.
+def compile_blocks(module: nn.Module) -> None:
+    """Compiles the parts that blocks name, which lie between their attentions and know tensors only.
 
-    On the CPU only the parts between the attentions, which are faster as they are, of blocks that name such parts.
+    Equal blocks share one compilation, sizes may change between steps, and the attentions are faster as they are.
     """
     for block in blocks_of(module):
-        if device.type != "cpu":
-            block.compile(dynamic=True)
-            continue
         for part in getattr(block, "PARTS", ()):
             setattr(block, part, torch.compile(getattr(block, part), dynamic=True))
 

@@ -13,8 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from kinema.captions.tokenizer import CaptionTokenizer, timed_text
-from kinema.clips.contact_sheet import contact_sheet
-from kinema.clips.video_io import read_video
+from kinema.clips.contact_sheet import sheet_of, write_png
 from kinema.codec.autoencoder import VideoAutoencoder
 from kinema.codec.pixels import to_uint8
 from kinema.config import Config
@@ -78,6 +77,6 @@ def preview(
     truth = [data.latents_CTHW[clip].float() for clip in shown]
     pairs = torch.stack([latents for pair in zip(truth, made, strict=True) for latents in pair])
     where = next(codec.parameters()).device
-    contact_sheet(list(to_uint8(codec.decode(pairs.to(where)))), picture, columns=9)
-    picture_HW3: NDArray[np.uint8] = read_video(picture).pixels_THW3[0]
+    picture_HW3 = sheet_of(list(to_uint8(codec.decode(pairs.to(where)).cpu())), columns=9)
+    write_png(picture, picture_HW3)
     return picture_HW3
