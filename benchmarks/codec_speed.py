@@ -1,12 +1,13 @@
 """Seconds to decode 33 frames: our codec, whole and streamed, beside Wan 2.1's autoencoder as diffusers has it.
 
     pip install diffusers
-    python benchmarks/codec_speed.py OUT.json [--rounds 3] [--sides 128 256] [--weights nano]
+    python benchmarks/codec_speed.py OUT.json [--rounds 3] [--sides 128 256] [--weights nano] [--devices cpu cuda]
 
 Latents have the same shape (16 channels, 9 frames, an eighth of the side); weights of the other autoencoder are random,
 which does not change its speed. Ways take turns, round by round, so that a busy machine slows them alike; medians and
 their ratios are reported, with every repetition. ``cpu_s`` is the processor time of all threads, which contention
-changes least. On a GPU, where there is one, both run in bfloat16. Everything is warmed up on two latent frames.
+changes least. On a GPU, where there is one, both run in bfloat16. Everything is warmed up on two latent frames, and on
+a GPU, whose libraries choose an algorithm for every shape, on every size.
 
 The command stops after ``--minutes`` with a report of what has run; repeated, it goes on.
 """
@@ -14,6 +15,7 @@ The command stops after ``--minutes`` with a report of what has run; repeated, i
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import statistics
 import sys
@@ -35,37 +37,42 @@ LATENT_FRAMES = 9
 OURS, THEIRS = "kinema_bf16", "wan_bf16"
 
 Decode = Callable[[Tensor], object]
+Ways = dict[str, tuple[Decode, torch.dtype | None]]
+"""What is timed, and the type that autocast computes in (None: float32)."""
 
 
-def ways(weights: str, device: torch.device) -> dict[str, tuple[Decode, torch.dtype | None]]:
-    """What is timed, and the type that autocast computes in (None: float32)."""
-    from diffusers import AutoencoderKLWan
-
-    codec = WeightsFolder.find(weights).codec().to(device)
-    wan = AutoencoderKLWan().to(device).eval().requires_grad_(False)
-    assert wan.config.z_dim == 16
+def ours(weights: str, device: torch.device) -> Ways:
+    """Our codec, whole and streamed."""
+    codec = WeightsFolder.find_codec(weights).codec().to(device)
 
     def stream(latents: Tensor) -> None:
         for _ in decode_stream(codec, latents.split(1, dim=2)):
             pass
 
-    found: dict[str, tuple[Decode, torch.dtype | None]] = {
-        OURS: (codec.decode, torch.bfloat16),
-        "kinema_bf16_streamed": (stream, torch.bfloat16),
-        THEIRS: (wan.decode, torch.bfloat16),
-    }
-    if device.type == "cpu":
-        found |= {
-            "kinema_fp32": (codec.decode, None),
-            "kinema_fp32_streamed": (stream, None),
-            "wan_fp32": (wan.decode, None),
-        }
-    return found
+    found: Ways = {OURS: (codec.decode, torch.bfloat16), "kinema_bf16_streamed": (stream, torch.bfloat16)}
+    return found | (
+        {"kinema_fp32": (codec.decode, None), "kinema_fp32_streamed": (stream, None)} if _cpu(device) else {}
+    )
+
+
+def theirs(device: torch.device) -> Ways:
+    """Wan 2.1's autoencoder."""
+    from diffusers import AutoencoderKLWan
+
+    wan = AutoencoderKLWan().to(device).eval().requires_grad_(False)
+    assert wan.config.z_dim == 16
+    return {THEIRS: (wan.decode, torch.bfloat16)} | ({"wan_fp32": (wan.decode, None)} if _cpu(device) else {})
+
+
+def _cpu(device: torch.device) -> bool:
+    return device.type == "cpu"
 
 
 def timed(decode: Decode, latents: Tensor, dtype: torch.dtype | None) -> dict[str, float]:
     """One call."""
     device = latents.device.type
+    if device == "cuda":
+        torch.cuda.synchronize()
     start_s, start_cpu_s = time.perf_counter(), time.process_time()
     with torch.no_grad(), torch.autocast(device, dtype, enabled=dtype is not None):
         decode(latents)
@@ -83,19 +90,21 @@ def compare(runs: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
         name: {key: statistics.median(run[key] for run in of_way) for key in ("wall_s", "cpu_s")}
         for name, of_way in runs.items()
     }
-    pairs = {"bf16": (THEIRS, OURS)} | ({"fp32": ("wan_fp32", "kinema_fp32")} if "wan_fp32" in runs else {})
+    pairs = {"bf16": (THEIRS, OURS), "fp32": ("wan_fp32", "kinema_fp32")}
     ratios = {
-        name: {key: round(medians[theirs][key] / medians[ours][key], 1) for key in ("wall_s", "cpu_s")}
-        for name, (theirs, ours) in pairs.items()
+        name: {key: round(medians[wan][key] / medians[kinema][key], 1) for key in ("wall_s", "cpu_s")}
+        for name, (wan, kinema) in pairs.items()
+        if wan in runs
     }
     return {"rounds": len(runs[OURS]), "median": medians, "wan_over_kinema": ratios, "runs": runs}
 
 
-def measure(options: argparse.Namespace, kept: Kept, device: torch.device) -> dict[str, Any]:
+def measure(every: Ways, options: argparse.Namespace, kept: Kept, device: torch.device) -> dict[str, Any]:
     """All ways at all sizes, as far as the time goes. First every size once, then again."""
-    every = ways(options.weights, device)
     for decode, dtype in every.values():
         timed(decode, torch.randn(1, 16, 2, 4, 4, device=device), dtype)
+        for side in options.sides if device.type == "cuda" else ():
+            timed(decode, torch.randn(1, 16, LATENT_FRAMES, side // 8, side // 8, device=device), dtype)
     found: dict[str, dict[str, list[dict[str, float]]]] = {}
     for round_ in range(options.rounds):
         for side in options.sides:
@@ -118,17 +127,21 @@ def main() -> None:
     parser.add_argument("--sides", type=int, nargs="+", default=[128, 256])
     parser.add_argument("--weights", default="nano")
     parser.add_argument("--minutes", type=float, default=6.0)
+    parser.add_argument("--devices", nargs="+", default=["cpu", *(["cuda"] if torch.cuda.is_available() else [])])
     options = parser.parse_args()
-    devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
-    checksum = WeightsFolder.find(options.weights).sha256()
+    codec_file = WeightsFolder.find_codec(options.weights).path / "codec.safetensors"
+    checksum = hashlib.sha256(codec_file.read_bytes()).hexdigest()
     made_of = {"weights": checksum, "threads": torch.get_num_threads(), "torch": version("torch")}
     kept = Kept(options.out, made_of, options.minutes)
     report = circumstances() | {
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "diffusers": version("diffusers"),
         "frames": 4 * LATENT_FRAMES - 3,
-        "seconds": {device: measure(options, kept, torch.device(device)) for device in devices},
+        "seconds": {},
     }
+    for device in map(torch.device, options.devices):
+        every = ours(options.weights, device) | theirs(device)
+        report["seconds"][device.type] = measure(every, options, kept, device)
     text = json.dumps(report, indent=2) + "\n"
     whole_text(options.out, text)
     sys.stdout.write(text)

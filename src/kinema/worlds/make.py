@@ -93,7 +93,12 @@ def move(scene: Scene, worlds: WorldsConfig) -> Motion:
 
 
 def film(
-    scene: Scene, motion: Motion, worlds: WorldsConfig, depth: bool = False, cameras: Cameras | None = None
+    scene: Scene,
+    motion: Motion,
+    worlds: WorldsConfig,
+    depth: bool = False,
+    cameras: Cameras | None = None,
+    device: str = "cpu",
 ) -> tracer.Image:
     """The pictures of a scene in motion; the motion need not be one that physics would make.
 
@@ -103,6 +108,7 @@ def film(
         worlds: size, frames, frame rate and samples a pixel.
         depth: whether to measure depth as well.
         cameras: where the camera is and what it looks at, at every frame; left out, as the scene says.
+        device: ``cpu`` (all threads of numba) or ``cuda``.
     """
     eye_T3, target_T3 = cameras or camera.path(scene.camera, scene.camera_move, worlds.frames, worlds.fps)
     position_TA3, orientation_TA4, shown_TA = poses(scene, motion)
@@ -115,6 +121,7 @@ def film(
         worlds.samples_per_pixel,
         shown_TB=shown_TA,
         depth=depth,
+        device=device,
     )
 
 

@@ -19,6 +19,9 @@ cuda: Any = numba.cuda  # untyped
 config: Any = numba.config
 _BLOCK = (8, 8, 1)  # threads: neighbours on the screen, which meet the same bodies
 
+# NumPy 2.5 has dropped a name that numba-cuda 0.30 looks up when it compiles its first kernel.
+vars(np).setdefault("row_stack", np.vstack)
+
 
 def _render_pixel(
     film: Film, pixels_THW3: Codes, ids_THW: Ids, depth_THW: Depths, seen_TB: Ints, with_depth: bool
