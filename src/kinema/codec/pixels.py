@@ -26,3 +26,8 @@ def fast_bf16(device: torch.device) -> bool:
     if device.type != "cpu":
         return True
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def half_precision(device: torch.device, wanted: bool = True) -> torch.autocast:
+    """Autocast to bfloat16, where that is wanted and fast."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=wanted and fast_bf16(device))

@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from kinema.codec.pixels import fast_bf16, from_uint8
+from kinema.codec.pixels import from_uint8, half_precision
 from kinema.evaluate.matched import Matched, matched_clips
 from kinema.evaluate.statistics import finite_mean, interval, rate
 from kinema.evaluate.suite import Curve, Exam, Pixels, Strip, SuiteResult, Table
@@ -100,7 +100,7 @@ def clips_of(matched: Matched) -> list[Pixels]:
 def encode(pipeline: Pipeline, clips: Sequence[Pixels]) -> Tensor:
     """The codec's latents of clips of one shape, in the precision of training where the machine is fast at it."""
     device = next(pipeline.codec.parameters()).device
-    with torch.autocast(device.type, torch.bfloat16, enabled=fast_bf16(device)):
+    with half_precision(device):
         latents_KCTHW: Tensor = pipeline.codec.encode(from_uint8(np.stack(clips)).to(device)).float().cpu()
     return latents_KCTHW
 
@@ -151,7 +151,7 @@ def velocity_errors(
             sigma_KT[:, : past[0]] = past[1]
         sigma_F = sigma_KT.flatten()
         noisy_NC = path.interpolate(data_NC, noise_NC, sigma_F[layout.frame_N, None])
-        with torch.autocast(device.type, torch.bfloat16, enabled=fast_bf16(device)):
+        with half_precision(device):
             features = model.encode_text(silence)
             velocity_NC = model(noisy_NC.to(device), layout.to(device), sigma_F.to(device), features).cpu()
         error_NC = (velocity_NC - path.velocity(data_NC, noise_NC)).square()

@@ -19,7 +19,7 @@ from kinema.captions.text_encoder import TextFeatures
 from kinema.captions.tokenizer import CaptionTokenizer, TextPack, TimedText
 from kinema.codec.autoencoder import VideoAutoencoder
 from kinema.codec.metrics import psnr, ssim
-from kinema.codec.pixels import fast_bf16, from_uint8, to_uint8
+from kinema.codec.pixels import from_uint8, half_precision, to_uint8
 from kinema.codec.streaming import decode_stream, encode_stream
 from kinema.flow.guidance import guide, scale_at
 from kinema.flow.path import interpolate, renoise
@@ -161,7 +161,7 @@ def guided_velocity(
         packed_NC = x_NC if passes == 1 else torch.cat([x_NC, x_NC.where(free_N1, noise_NC)])
         level_PT = [torch.where(known_T, known, index[sigma]) for known in (shown_T, index[NOISY])[:passes]]
         noise = table.at(torch.cat([level_T.repeat(count) for level_T in level_PT]))
-        with torch.autocast(device.type, torch.bfloat16, enabled=fast_bf16(device)):
+        with half_precision(device):
             both_NC: Tensor = model(packed_NC, layout, noise, features)
         if passes == 1:
             return both_NC
@@ -207,7 +207,7 @@ def _prepare(
     device = next(model.parameters()).device
     layout = Layout([segment] * (count * passes), device)
     text = words.pack(count, passes == 2, layout)
-    with torch.autocast(device.type, torch.bfloat16, enabled=fast_bf16(device)):
+    with half_precision(device):
         return layout, model.encode_text(text.to(device))
 
 
@@ -217,7 +217,7 @@ def _noise_table(
     """What the model reads of every noise level of a run, and the place of each."""
     index = {level: place for place, level in enumerate(dict.fromkeys([*levels, *condition.level_T.tolist(), NOISY]))}
     device = next(model.parameters()).device
-    with torch.autocast(device.type, torch.bfloat16, enabled=fast_bf16(device)):
+    with half_precision(device):
         return index, model.transformer.read_noise(torch.tensor(list(index), device=device))
 
 
@@ -235,7 +235,7 @@ def decode_frames(codec: VideoAutoencoder, latents_CTHW: Tensor) -> Iterator[NDA
     device = next(codec.parameters()).device
     chunks = decode_stream(codec, [latents_CTHW[None].to(device)])
     while True:
-        with torch.autocast(device.type, torch.bfloat16, enabled=fast_bf16(device)):
+        with half_precision(device):
             video_BCTHW = next(chunks, None)
         if video_BCTHW is None:
             return

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from kinema.clips.contact_sheet import sheet_of, write_png
 from kinema.codec.autoencoder import VideoAutoencoder, load_codec, save_codec, to_BTHWC
 from kinema.codec.metrics import psnr, ssim
-from kinema.codec.pixels import from_uint8, to_uint8
+from kinema.codec.pixels import from_uint8, half_precision, to_uint8
 from kinema.config import Config, TrainConfig, save
 from kinema.files import whole_text
 from kinema.train.checkpoint import claim_folder
@@ -155,7 +155,7 @@ def codec_step(pupil: Pupil, truth_BCTHW: Tensor, step: int, config: TrainConfig
 
     The latents' noise comes from torch's global generator.
     """
-    with torch.autocast(truth_BCTHW.device.type, torch.bfloat16, enabled=config.bf16):
+    with half_precision(truth_BCTHW.device, config.bf16):
         video_BCTHW = pupil.codec(truth_BCTHW).video_BCTHW
     loss = reconstruction_loss(video_BCTHW, truth_BCTHW)
     total, parts = loss.total, {"pixels": loss.pixels, "gradients": loss.gradients}
@@ -229,7 +229,7 @@ def calibrate(codec: VideoAutoencoder, pools: list[Pool], bf16: bool) -> None:
     clips_NTHW3, raw = pools[0].clips_NTHW3, []
     clips_NTHW3 = clips_NTHW3[:: max(1, len(clips_NTHW3) // CALIBRATION_CLIPS)]
     device = next(codec.parameters()).device
-    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+    with half_precision(device, bf16):
         for start in range(0, len(clips_NTHW3), EVALUATION_BATCH):
             video_BCTHW = from_uint8(clips_NTHW3[start : start + EVALUATION_BATCH]).to(device)
             raw.append(codec.encoder(to_BTHWC(video_BCTHW)))
@@ -240,7 +240,7 @@ def calibrate(codec: VideoAutoencoder, pools: list[Pool], bf16: bool) -> None:
 def reconstruct(codec: VideoAutoencoder, clips_NTHW3: NDArray[np.uint8], bf16: bool) -> NDArray[np.uint8]:
     """Encodes and decodes whole clips."""
     decoded, device = [], next(codec.parameters()).device
-    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+    with half_precision(device, bf16):
         for start in range(0, len(clips_NTHW3), EVALUATION_BATCH):
             video_BCTHW = from_uint8(clips_NTHW3[start : start + EVALUATION_BATCH]).to(device)
             decoded.append(to_uint8(codec.decode(codec.encode(video_BCTHW)).cpu()))

@@ -37,7 +37,7 @@ from kinema.clips.shards import (
     write_tar,
 )
 from kinema.codec.autoencoder import VideoAutoencoder, load_codec
-from kinema.codec.pixels import from_uint8
+from kinema.codec.pixels import from_uint8, half_precision
 from kinema.config import Config, WorldsConfig, save
 from kinema.data import Beat, Caption, Clip, Source
 from kinema.errors import InputError
@@ -225,7 +225,7 @@ def _encoded(codec: VideoAutoencoder, clips: Iterator[Clip], bf16: bool) -> Iter
         for _, alike in itertools.groupby(batch, key=lambda clip: clip.pixels_THW3.shape):
             run = list(alike)
             video_BCTHW = from_uint8(torch.from_numpy(np.stack([clip.pixels_THW3 for clip in run])).to(device))
-            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            with half_precision(device, bf16):
                 latents_BCTHW = codec.encode(video_BCTHW).to("cpu", torch.bfloat16)
             yield from zip(run, latents_BCTHW, strict=True)
 

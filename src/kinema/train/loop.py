@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from torch import Tensor, nn
 
+from kinema.codec.pixels import half_precision
 from kinema.config import TrainConfig
 from kinema.errors import InputError, KinemaError
 from kinema.train.checkpoint import claim_folder, restore_newest, save_checkpoint
@@ -238,7 +239,7 @@ def _train_step(run: _Run, loss_fn: LossFn) -> dict[str, float]:
     """
     config, counters, team = run.config, run.counters, run.team
     torch.manual_seed(_step_seeds(config.seed, counters.step)[1])
-    with torch.autocast(team.device.type, torch.bfloat16, enabled=config.bf16):
+    with half_precision(team.device, config.bf16):
         loss, values = loss_fn(counters.step)
     loss.backward()  # type: ignore[no-untyped-call]
     mine, norm, *others = _read([loss, _clip(run), *values.values()])

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from kinema.captions.tokenizer import CaptionTokenizer
 from kinema.captions.vocabulary import Vocabulary
 from kinema.codec.autoencoder import VideoAutoencoder
+from kinema.codec.pixels import half_precision
 from kinema.config import Config, save, to_dict
 from kinema.data import Caption
 from kinema.errors import InputError
@@ -239,10 +240,10 @@ def held_out_loss(
         pack = make_pack(data, drawn, tokenizer, config.text.max_tokens).to(device)
         for level in HELD_OUT_LEVELS:
             pack = dataclasses.replace(pack, noise_level_F=torch.full_like(pack.noise_level_F, level))
-            with torch.autocast(device.type, torch.bfloat16, enabled=train.bf16):
+            with half_precision(device, train.bf16):
                 error[level].append(velocity_error(pack, model))
         silent = dataclasses.replace(pack, text=tokenizer.pack([()] * len(batch)).to(device))
-        with torch.autocast(device.type, torch.bfloat16, enabled=train.bf16):
+        with half_precision(device, train.bf16):
             without.append(velocity_error(silent, model))
     with_words, no_words = float(torch.cat(error[max(HELD_OUT_LEVELS)]).mean()), float(torch.cat(without).mean())
     by_level = {f"held_out_{level:g}": float(torch.cat(errors).mean()) for level, errors in error.items()}

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
+from kinema.codec.pixels import fast_bf16
 from kinema.train.parallel import part_of, whole
 
 MOMENTUM = 0.95  # Nesterov
@@ -42,7 +43,7 @@ class Muon(torch.optim.Optimizer):
             momentum.lerp_(gradient, 1 - MOMENTUM)
         # Elementwise so far, so a shard is enough; the matrices are orthogonalised as wholes, in every process.
         nesterov = [g.lerp(m, MOMENTUM) for g, m in zip(gradients, momenta, strict=True)]
-        updates = orthogonalise(torch.stack([whole(matrix).flatten(1).bfloat16() for matrix in nesterov]))
+        updates = orthogonalise(torch.stack([whole(matrix).flatten(1) for matrix in nesterov]))
         rows, columns = updates.shape[1:]
         for parameter, update in zip(parameters, updates, strict=True):
             parameter.mul_(1 - lr * weight_decay)
@@ -66,13 +67,15 @@ def _alike(parameters: Iterable[nn.Parameter]) -> Iterator[list[nn.Parameter]]:
 
 
 def orthogonalise(matrices: Tensor) -> Tensor:
-    """Matrices with the same singular vectors and singular values near 1: Newton–Schulz iterations in bfloat16.
+    """Matrices with the same singular vectors and singular values near 1, by Newton–Schulz iterations.
+
+    They need no more than bfloat16, and take it where it is fast.
 
     Args:
         matrices: (count, rows, columns).
     """
     a, b, c = COEFFICIENTS
-    x = matrices.bfloat16()
+    x = matrices.bfloat16() if fast_bf16(matrices.device) else matrices.float()
     tall = x.shape[1] > x.shape[2]
     x = x.mT if tall else x
     x = x / x.flatten(1).norm(dim=1).clamp(min=EPS)[:, None, None]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from kinema.captions.tokenizer import CaptionTokenizer, timed_text
 from kinema.clips.contact_sheet import sheet_of, write_png
 from kinema.codec.autoencoder import VideoAutoencoder
-from kinema.codec.pixels import to_uint8
+from kinema.codec.pixels import half_precision, to_uint8
 from kinema.config import Config
 from kinema.flow import schedule, solvers
 from kinema.flow.guidance import guide
@@ -62,7 +62,7 @@ def preview(
     words = [timed_text(data.captions[clip]) for clip in shown] + [()] * len(shown)
     rng = torch.Generator().manual_seed(SEED)
     noise_NC = torch.randn(layout.tokens // 2, TOKEN_CHANNELS, generator=rng).to(device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=config.train_model.bf16):
+    with half_precision(device, config.train_model.bf16):
         features = model.text_encoder(tokenizer.pack(words, config.text.max_tokens).to(device))
 
         def velocity(x_NC: torch.Tensor, sigma: float) -> torch.Tensor:
