@@ -34,7 +34,7 @@ from kinema.sample.weights import WeightsFolder
 from kinema.shapes import TokenGrid
 from kinema.train.ema import MovingAverage
 from kinema.train.latents import LatentDataset, load_latents, make_latents
-from kinema.train.loop import step_seeds
+from kinema.train.loop import generator_of
 from kinema.train.model import HELD_OUT_CLIPS, held_out_loss, learn_words, split, train_step
 from kinema.train.optimizer import MuonAdamW, rate_factor
 from kinema.train.packs import Plan, draw_step, grids_of, make_pack, noisy_tokens
@@ -70,8 +70,7 @@ def pack_steps(grids: list[TokenGrid], budget: int, train: TrainConfig) -> Itera
     """The steps of `kinema train model`, without a curriculum."""
     plan = Plan(grids, budget, train)
     for step in range(1 << 30):
-        clips = plan.clips(step)
-        yield clips, [plan.part(step, clip) for clip in clips]
+        yield plan.clips(step), plan.parts(step)
 
 
 def bucket_steps(grids: list[TokenGrid], budget: int, train: TrainConfig) -> Iterator[Step]:
@@ -106,7 +105,7 @@ def learn(
         if spent >= total_flops:
             break
         start_s = time.process_time()
-        rng = torch.Generator().manual_seed(step_seeds(train.seed, step)[0])
+        rng = generator_of(train.seed, step)
         drawn = draw_step(data, [training[clip] for clip in clips], parts, train, FLOW, rng)
         with torch.autocast("cpu", torch.bfloat16):
             loss, _ = train_step(make_pack(data, drawn, tokenizer, config.text.max_tokens), model, noisy_tokens(drawn))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -84,6 +85,19 @@ def test_only_training_moves_the_running_statistics(codec: ae.VideoAutoencoder) 
     assert torch.equal(codec.normalizer.mean_C, torch.zeros(16))
     codec.train()(video(5))
     assert not torch.equal(codec.normalizer.mean_C, torch.zeros(16))
+
+
+@pytest.mark.parametrize("kernel", [(1, 3, 3), (1, 1, 1)])
+def test_frames_one_by_one_give_the_3d_convolution(kernel: tuple[int, int, int]) -> None:
+    torch.manual_seed(0)
+    conv, x_BTHWC = ae.CausalConv(5, 7, kernel), torch.randn(2, 4, 6, 8, 5, requires_grad=True)
+    padding = (0, kernel[1] // 2, kernel[2] // 2)
+    expected = ae.to_BTHWC(F.conv3d(ae.to_BCTHW(x_BTHWC), conv.weight, conv.bias, padding=padding))
+    found, inputs = conv._frame_by_frame(x_BTHWC), (x_BTHWC, *conv.parameters())
+    torch.testing.assert_close(found, expected)
+    weight = torch.randn(found.shape)
+    ours, theirs = (torch.autograd.grad((out * weight).sum(), inputs) for out in (found, expected))
+    torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
 
 
 def test_folding_round_trips() -> None:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections import namedtuple
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from kinema.cli import main
-from kinema.config import WorldsConfig
-from kinema.data import Beat, Caption, Clip, Source
 from kinema.sample.weights import WeightsFolder
+from train.noise import noise_clips
 
 TINY = [
     *('worlds.families=["fall","ramp"]', "worlds.height=32", "worlds.width=32", "worlds.frames=9"),
@@ -43,19 +41,10 @@ def told(capsys: pytest.CaptureFixture[str]) -> str:
 
 @pytest.fixture(scope="module", autouse=True)
 def noise_for_worlds() -> Iterator[None]:
-    """Clips of the right shapes with nothing to see: rendering real ones takes longer than all that is tested here."""
     from kinema.train import latents
-    from kinema.worlds.make import VERSION, family_of, shape_of
-
-    def render(worlds: WorldsConfig, seeds: Sequence[int], workers: int | None = None) -> Iterator[Clip]:
-        for seed in seeds:
-            shape, rng = shape_of(seed, worlds), np.random.default_rng(seed)
-            pixels = rng.integers(0, 256, (shape.frames, shape.height, shape.width, 3), np.uint8)
-            caption = Caption("a red ball falls onto a grey floor", "a ball", (Beat(0.0, 0.5, "it falls"),))
-            yield Clip(pixels, worlds.fps, caption, Source(family_of(seed, worlds), seed, VERSION))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(latents, "render_clips", render)
+        patch.setattr(latents, "render_clips", noise_clips)
         yield
 
 
@@ -149,6 +138,64 @@ def test_a_full_disk_is_told_before_the_work(
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 10**9, 1000))
     assert main(["train", "model", "--codec", str(codec), "--out", str(tmp_path / "run"), *SET]) == 2
     assert "1e-06 GB free and this run needs about" in told(capsys)
+    assert not (tmp_path / "run").exists()
+
+
+def test_latents_may_be_made_by_a_command_of_their_own(
+    trained: Path, codec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", "latents", "--codec", str(codec), "--out", str(tmp_path / "run"), *SET]
+    assert main([*command, "--workers", "1"]) == 0
+    assert capsys.readouterr().out == f"wrote {tmp_path / 'run' / 'latents'}\n"
+    for name in ("worlds-000000.tar", "manifest.json"):
+        assert (tmp_path / "run" / "latents" / name).read_bytes() == (trained / "latents" / name).read_bytes()
+    assert not (tmp_path / "run" / "run.json").exists()  # the folder is still free for the model
+    assert main(command) == 0  # there is nothing left to do
+
+
+def test_a_model_may_be_trained_on_latents_that_another_command_makes(
+    codec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kinema.train import growing
+
+    monkeypatch.setattr(growing, "PATIENCE_S", 0.01)
+    grow = ["worlds.shapes=[]", "train_model.first_clips=6", "train_model.grow_steps=2"]
+    options = ["--codec", str(codec), "--out", str(tmp_path / "run"), *SET]
+    options += [word for setting in grow for word in ("--set", setting)]
+    assert main(["train", "model", *options]) == 2
+    assert "start `kinema train latents` again" in told(capsys)
+    assert main(["train", "latents", *options]) == 0
+    assert main(["train", "model", *options]) == 0
+    assert WeightsFolder(tmp_path / "run" / "weights").card().training["model_steps"] == 4
+
+
+@pytest.mark.parametrize(
+    ("what", "options", "complaint"),
+    [
+        ("latents", (), "kinema train latents needs --codec DIR"),
+        ("model", (), "kinema train model needs --codec DIR"),
+        ("latents", ("--codec", "CODEC", "--workers", "0"), "give 1 or more processes"),
+        ("model", ("--codec", "CODEC", "--workers", "2"), "--workers is for `kinema train latents`"),
+        ("codec", ("--workers", "2"), "--workers is for `kinema train latents`"),
+        ("latents", ("--codec", "CODEC", "--init", "nano"), "--init is for networks that are trained"),
+        ("latents", ("--codec", "CODEC", "--data", "."), "--data is for `kinema train codec`"),
+        ("latents", ("--codec", "STARTED", "--data", "."), "--data is for `kinema train codec`"),
+        ("latents", ("--codec", "STARTED", "--stop-after", "0"), "--stop-after 0 is not possible"),
+        ("latents", ("--codec", "NOWHERE"), "holds no trained codec"),
+        ("model", ("--codec", "STARTED"), "holds no trained codec"),
+        ("model", ("--codec", "CODEC", "--set", "train_model.first_clips=6"), "leave worlds.shapes out"),
+        ("latents", ("--codec", "CODEC", "--set", "train_model.first_clips=6"), "leave worlds.shapes out"),
+    ],
+)
+def test_what_latents_cannot_be_made_from_is_told(
+    what: str, options: tuple[str, ...], complaint: str, codec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "started").mkdir()
+    (tmp_path / "started" / "run.json").write_text("{}")  # a codec's run that has not ended
+    folders = {"CODEC": codec, "STARTED": tmp_path / "started", "NOWHERE": tmp_path / "nowhere"}
+    words = [str(folders.get(word, word)) for word in options]
+    assert main(["train", what, "--out", str(tmp_path / "run"), *SET, *words]) == 2
+    assert complaint in told(capsys)
     assert not (tmp_path / "run").exists()
 
 

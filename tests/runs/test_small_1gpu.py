@@ -21,6 +21,7 @@ EXTRA = [
     *("model.width=32", "model.depth=1", "model.heads=1"),
     *("train_codec.steps=2", "train_codec.batch=1", "train_codec.warmup_steps=1"),
     *("train_model.steps=4", "train_model.batch=4", "train_model.image_steps=1", "train_model.short_steps=1"),
+    *("train_model.first_clips=4", "train_model.grow_steps=2"),
 ]
 
 

@@ -94,7 +94,7 @@ def test_operations_of_a_clip_are_those_that_torch_counts() -> None:
 def test_the_disk_holds_what_is_told(tmp_path: Path) -> None:
     module = nn.Linear(256, 256)
     train = TrainConfig(steps=2, checkpoint_every=1, bf16=False, ema_long_decay=0.99)
-    fit(module, lambda step, rng: (module(torch.ones(1, 256)).square().mean(), {}), train, tmp_path)
+    fit(module, lambda step: (module(torch.ones(1, 256)).square().mean(), {}), train, tmp_path)
     found = newest_checkpoint(tmp_path)
     assert found is not None
     size = sum(file.stat().st_size for file in found.path.iterdir())

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from kinema.config import TrainConfig
 from kinema.shapes import TokenGrid
 from kinema.train.checkpoint import newest_checkpoint, read_tensors
-from kinema.train.loop import fit
+from kinema.train.loop import Number, fit, generator_of
 from kinema.train.metrics import read_metrics
 from kinema.train.packs import Plan
 
@@ -45,11 +45,11 @@ def train(out: Path, until: int = CONFIG.steps) -> None:
     clips = torch.randn(CLIPS, 6)
     plan = Plan([TokenGrid(1, 1, 1)] * CLIPS, PACK, CONFIG)
 
-    def loss_fn(step: int, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+    def loss_fn(step: int) -> tuple[Tensor, dict[str, Number]]:
         if step == until:
             raise Stop
         chosen = plan.clips(step)
-        x = clips[chosen] + 0.1 * torch.randn(PACK, 6, generator=rng)
+        x = clips[chosen] + 0.1 * torch.randn(PACK, 6, generator=generator_of(CONFIG.seed, step))
         return (module(x) - x.flip(1)).square().mean(), {"first_clip": float(chosen[0])}
 
     fit(module, loss_fn, CONFIG, out)

@@ -78,13 +78,14 @@ def test_a_mixed_pack_learns_what_its_clips_alone_would(tokenizer: CaptionTokeni
         assert parameter.grad is not None
         assert (packed[name] - parameter.grad).norm() < 1e-5 * parameter.grad.norm(), name
     for name, value in values.items():
-        assert value == pytest.approx(sum(numbers.get(name, 0.0) for _, numbers in alone), rel=1e-4), name
+        parts = [float(numbers.get(name, 0.0)) for _, numbers in alone]
+        assert float(value) == pytest.approx(sum(parts), rel=1e-4), name
 
 
 @pytest.mark.skipif(not is_worth_compiling(torch.device("cpu"), 10**6), reason="no C++ compiler here")
 def test_compiled_blocks_learn_what_plain_ones_do(tokenizer: CaptionTokenizer, model: TextToVideo) -> None:
     data, compiled, found = dataset(), copy.deepcopy(model), []
-    compile_blocks(compiled, torch.device("cpu"))
+    compile_blocks(compiled)
     assert all(part in vars(compiled.transformer.blocks[0]) for part in Block.PARTS)
     drawn = draw(data, [0, 1, 5])
     for network in (model, compiled):
@@ -143,6 +144,43 @@ def test_every_clip_comes_once_before_any_comes_again_within_the_budget(
         counts = [seen[clip] for clip in range(len(grids))]
         assert max(counts) - min(counts) <= 1
     assert Plan(grids, budget, config).clips(11) == plan.clips(11)  # whatever was asked before
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    clips=st.integers(1, 60),
+    first=st.integers(1, 60),
+    grow_steps=st.integers(0, 16),
+    budget=st.integers(1, 300),
+    images=st.integers(0, 4),
+)
+def test_while_latents_are_made_a_step_draws_from_those_that_are_there(
+    clips: int, first: int, grow_steps: int, budget: int, images: int
+) -> None:
+    config = TrainConfig(steps=20, first_clips=first, grow_steps=grow_steps, image_steps=images)
+    plan, before = Plan([TokenGrid(3, 2, 2)] * clips, budget, config), 0
+    for step in range(config.steps):
+        chosen, available = plan.clips(step), plan.available(step)
+        assert len(set(chosen)) == len(chosen) == min(available, max(1, budget // (4 if step < images else 12)))
+        assert 0 <= min(chosen) and max(chosen) < available
+        assert before <= available <= clips and (available == clips) == (step >= grow_steps or first >= clips)
+        assert plan.parts(step) == [plan.part(step, clip) for clip in chosen]
+        assert step or not grow_steps or available == min(first, clips)
+        before = available
+    assert Plan(plan.grids, budget, config).clips(11) == plan.clips(11)  # whatever was asked before
+
+
+def test_clips_that_join_in_are_drawn_like_the_others() -> None:
+    plan = Plan([TokenGrid(1, 1, 1)] * 40, 8, TrainConfig(steps=500, first_clips=10, grow_steps=100))
+    early, late = Counter[int](), Counter[int]()
+    for step in range(100):
+        early.update(plan.clips(step))
+    for step in range(100, 500):
+        late.update(plan.clips(step))
+    assert early[0] > 2 * early[30] > 0  # there from the first step, and from step 70 on
+    assert late.keys() == set(range(40)) and min(late.values()) > 50 and max(late.values()) < 110
+    other = Plan(plan.grids, 8, dataclasses.replace(plan.config, seed=1))
+    assert other.clips(100) != plan.clips(100) != plan.clips(101)
 
 
 def test_too_many_processes_are_refused_in_one_line() -> None:

@@ -21,7 +21,7 @@ from kinema.errors import InputError, KinemaError
 from kinema.model.transformer import TextToVideo
 from kinema.train.checkpoint import newest_checkpoint
 from kinema.train.latents import LatentDataset
-from kinema.train.loop import fit
+from kinema.train.loop import Number, fit, generator_of
 from kinema.train.metrics import read_metrics
 from kinema.train.model import held_out_loss, train_step
 from kinema.train.packs import Plan, draw_step, grids_of, make_pack, noisy_tokens, share
@@ -55,11 +55,11 @@ def train(out: Path, team: Team, bad: tuple[int, ...] = (), crash: int = -1) -> 
     tokenizer = CaptionTokenizer.train(["a red ball falls"], TEXT.vocab_size)
     plan = Plan(grids_of(clips, range(8)), 40, config)
 
-    def loss_fn(step: int, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
+    def loss_fn(step: int) -> tuple[Tensor, dict[str, Number]]:
         if step == crash:
             raise Interruption
-        chosen = plan.clips(step)
-        drawn = draw_step(clips, chosen, [plan.part(step, clip) for clip in chosen], config, FlowConfig(), rng)
+        rng = generator_of(config.seed, step)
+        drawn = draw_step(clips, plan.clips(step), plan.parts(step), config, FlowConfig(), rng)
         mine = share(drawn, team.process, team.processes)
         loss, values = train_step(make_pack(clips, mine, tokenizer, 64), model, noisy_tokens(drawn))
         broken = step in bad and team.process == team.processes - 1
@@ -179,8 +179,8 @@ def copied(team: Team, out: Path) -> None:
     torch.manual_seed(0)
     module = nn.Linear(6, 6)
 
-    def loss_fn(step: int, rng: torch.Generator) -> tuple[Tensor, dict[str, float]]:
-        x = torch.randn(8, 6, generator=rng)
+    def loss_fn(step: int) -> tuple[Tensor, dict[str, Number]]:
+        x = torch.randn(8, 6, generator=generator_of(TRAIN.seed, step))
         mine = x[team.process :: team.processes]
         return len(mine) / len(x) * (module(mine) - mine.flip(1)).square().mean(), {}
 

@@ -37,14 +37,15 @@ def run(options: argparse.Namespace) -> None:
     """
     config = override(preset(options.preset), options.set)
     _check_shapes(config.worlds)
-    if config.train_model.first_clips and config.worlds.shapes:
-        raise InputError("train_model.first_clips needs clips of one shape: leave worlds.shapes out")
     _check(options)
     init = None
     if options.init is not None:
         is_codec = options.what == "codec"
         init = _codec_folder(options.init, config) if is_codec else WeightsFolder.find(options.init).path
-    from kinema.train.parallel import assemble  # torch: only now that the options are known to be right
+    from kinema.train.growing import check_growth  # torch: only now that the options are known to be right
+    from kinema.train.parallel import assemble
+
+    check_growth(config)
 
     with assemble() as team:
         estimate = _estimate(options, config, team)
@@ -62,7 +63,8 @@ def run(options: argparse.Namespace) -> None:
             from kinema.train.latents import make_latents
 
             written = options.out / "latents"
-            make_latents(config, options.codec, written, team.device, options.stop_after, options.workers)
+            if team.leads:
+                make_latents(config, options.codec, written, team.device, options.stop_after, options.workers)
         else:
             written = _train_model(config, options.codec, options.out, options.stop_after, init, team)
         if team.leads:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from kinema.clips.shards import MANIFEST, is_whole, plan_shards
-from kinema.config import WorldsConfig
+from kinema.config import Config, WorldsConfig
 from kinema.errors import InputError
-from kinema.train.latents import LatentDataset, read_shard
+from kinema.train.latents import HELD_OUT_CLIPS, SHARD_CLIPS, LatentDataset, read_shard
 
 logger = logging.getLogger(__name__)
 
@@ -74,3 +74,23 @@ class GrowingLatents:
             if waited_s > 10 and waited_s % 60 < POLL_S:
                 logger.info("waiting for %s in %s", name or MANIFEST, self._folder)
             time.sleep(POLL_S)
+
+
+def check_growth(config: Config) -> None:
+    """Fails now if a model cannot begin before all latents are made.
+
+    Raises:
+        InputError: says what to change.
+    """
+    first, clips = config.train_model.first_clips, config.worlds.clips
+    if not first:
+        return
+    if config.worlds.shapes:
+        raise InputError("train_model.first_clips needs clips of one shape: leave worlds.shapes out")
+    if not 0 < first <= clips - HELD_OUT_CLIPS:
+        raise InputError(f"train_model.first_clips={first} is not possible: give 1 to {clips - HELD_OUT_CLIPS}")
+    if 0 < clips % SHARD_CLIPS < HELD_OUT_CLIPS:
+        whole = clips // SHARD_CLIPS * SHARD_CLIPS
+        raise InputError(
+            f"train_model.first_clips needs {HELD_OUT_CLIPS} clips in the last shard: worlds.clips={whole}"
+        )

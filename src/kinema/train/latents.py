@@ -48,6 +48,7 @@ from kinema.worlds.make import VERSION
 logger = logging.getLogger(__name__)
 
 SHARD_CLIPS = 500
+HELD_OUT_CLIPS = 48  # the last clips of a cache, never trained on
 ENCODE_BATCH = 8
 
 
@@ -108,8 +109,16 @@ def make_latents(
     out.mkdir(parents=True, exist_ok=True)
     save(config, out / "config.json")
     left_s = None if stop_after is None else stop_after - (time.monotonic() - start_s)
-    bf16 = config.train_codec.bf16
-    return cache_latents(codec, config.worlds, out, bf16=bf16, workers=workers, stop_after=left_s, rendered=rendered)
+    return cache_latents(
+        codec,
+        config.worlds,
+        out,
+        shard_clips=SHARD_CLIPS,
+        bf16=config.train_codec.bf16,
+        workers=workers,
+        stop_after=left_s,
+        rendered=rendered,
+    )
 
 
 def is_trained(codec_dir: Path) -> bool:

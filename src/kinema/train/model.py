@@ -28,7 +28,7 @@ from kinema.model.transformer import TextToVideo
 from kinema.shapes import VideoShape
 from kinema.train.feed import Feed, workers_for
 from kinema.train.growing import GrowingLatents
-from kinema.train.latents import LatentDataset, load_latents
+from kinema.train.latents import HELD_OUT_CLIPS, LatentDataset, load_latents
 from kinema.train.loop import FitResult, Number, fit, generator_of
 from kinema.train.metrics import Records
 from kinema.train.packs import Pack, Plan, draw_step, grids_of, level_range, make_pack, noisy_tokens, share
@@ -39,7 +39,6 @@ from kinema.train.start import start_from
 
 logger = logging.getLogger(__name__)
 
-HELD_OUT_CLIPS = 48  # the last clips of the data, never trained on
 HELD_OUT_LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)  # noise levels of the held-out loss
 HELD_OUT_SEED = 1
 
