@@ -169,6 +169,9 @@ def test_a_model_may_be_trained_on_latents_that_another_command_makes(
     assert WeightsFolder(tmp_path / "run" / "weights").card().training["model_steps"] == 4
 
 
+GROW = ("--codec", "CODEC", "--set", "worlds.shapes=[]")
+
+
 @pytest.mark.parametrize(
     ("what", "options", "complaint"),
     [
@@ -185,6 +188,8 @@ def test_a_model_may_be_trained_on_latents_that_another_command_makes(
         ("model", ("--codec", "STARTED"), "holds no trained codec"),
         ("model", ("--codec", "CODEC", "--set", "train_model.first_clips=6"), "leave worlds.shapes out"),
         ("latents", ("--codec", "CODEC", "--set", "train_model.first_clips=6"), "leave worlds.shapes out"),
+        ("model", (*GROW, "--set", "worlds.clips=60", "--set", "train_model.first_clips=13"), "give 1 to 12"),
+        ("model", (*GROW, "--set", "worlds.clips=540", "--set", "train_model.first_clips=9"), "worlds.clips=500"),
     ],
 )
 def test_what_latents_cannot_be_made_from_is_told(

@@ -18,8 +18,8 @@ from kinema.codec.autoencoder import VideoAutoencoder
 from kinema.config import CodecConfig, Config, ModelConfig, TextConfig, TrainConfig, WorldsConfig
 from kinema.errors import InputError
 from kinema.files import whole_text
+from kinema.train import feed, latents
 from kinema.train import growing as growing_latents
-from kinema.train import latents
 from kinema.train import model as training
 from kinema.train.growing import GrowingLatents
 from kinema.train.latents import LatentDataset, cache_latents, load_latents
@@ -178,7 +178,7 @@ def test_a_growing_run_is_the_same_when_resumed_fed_and_late(
     folder = tmp_path / "half"
     add(cache, folder, 3, 0)
     train_model(CONFIG, folder, tmp_path / "parts", stop_after=0.0)  # with one of four shards
-    monkeypatch.setattr(training, "workers_for", lambda device, processes: 2)
+    monkeypatch.setattr(feed, "workers_for", lambda device, processes: 2)
     rest = [threading.Timer(0.3 * index, add, (cache, folder, index)) for index in (1, 2)]
     for timer in rest:
         timer.start()
@@ -196,7 +196,7 @@ def test_latents_that_never_come_end_a_fed_run_in_one_line(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(growing_latents, "PATIENCE_S", 0.5)
-    monkeypatch.setattr(training, "workers_for", lambda device, processes: 2)
+    monkeypatch.setattr(feed, "workers_for", lambda device, processes: 2)
     add(cache, tmp_path / "half", 3, 0)
     with pytest.raises(InputError, match="no more latents come") as caught:
         train_model(CONFIG, tmp_path / "half", tmp_path / "run")

@@ -108,13 +108,21 @@ def test_shards_that_are_there_are_not_made_of_clips_that_were_rendered_for_all(
     assert shards(tmp_path / "cache") == whole
 
 
+def thread_counts(worlds: WorldsConfig, seeds: Sequence[int]) -> list[tuple[str, str, int]]:
+    """What a worker's libraries were told, and what numba made of it."""
+    import numba
+
+    told = os.environ["OMP_NUM_THREADS"], os.environ["OPENBLAS_NUM_THREADS"]
+    return [(*told, numba.get_num_threads()) for _ in seeds]
+
+
 def test_results_wait_for_the_consumer_as_far_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
     submitted: list[Sequence[int]] = []
 
     class Threads(ThreadPoolExecutor):
         """In place of processes."""
 
-        def __init__(self, workers: int, context: object, begin: Callable[[], None]) -> None:
+        def __init__(self, workers: int, context: object) -> None:
             super().__init__(workers)
 
         def submit(self, function: Any, *arguments: Any) -> Any:  # type: ignore[override]
@@ -130,6 +138,14 @@ def test_results_wait_for_the_consumer_as_far_as_it_says(monkeypatch: pytest.Mon
         found[ahead] = len(submitted)
         assert list(results) == list(range(1, 400))
     assert found == {0: pool.TASKS_AHEAD, 64: 16, 10_000: 100}
+
+
+def test_workers_compute_with_one_thread_and_this_process_with_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    found = list(pool.ordered_map(thread_counts, WORLDS, [0], 1))
+    assert found == [("1", "1", 1)]
+    assert os.environ["OMP_NUM_THREADS"] == "7" and "OPENBLAS_NUM_THREADS" not in os.environ
 
 
 def test_memory_bounds_the_clips_that_wait(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ from kinema.files import whole_text
 from kinema.train.checkpoint import claim_folder
 from kinema.train.codec_data import CodecData, HeldOut, Pool, draw_crops, frames_per_crop, load_data
 from kinema.train.critic import Critic, adversarial_losses
-from kinema.train.feed import Feed, workers_for
+from kinema.train.feed import feed_of
 from kinema.train.loop import Number, fit, generator_of
 from kinema.train.metrics import Records, numbers_of
 from kinema.train.parallel import ALONE, Team
@@ -108,7 +108,7 @@ def train_codec(
     def crops_of(step: int) -> Tensor:
         return draw_crops(data.pools, size, train.batch, generator_of(train.seed, step))
 
-    feed = Feed(crops_of, train.steps, workers_for(team.device, team.processes), pin=team.device.type == "cuda")
+    feed = feed_of(crops_of, train.steps, team)
 
     def loss_fn(step: int) -> tuple[Tensor, dict[str, Number]]:
         crops_BTHW3 = feed(step)

@@ -13,6 +13,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from kinema.errors import InputError, KinemaError
+from kinema.train.parallel import Team
 
 T = TypeVar("T")
 Failure = InputError | KinemaError
@@ -72,6 +73,11 @@ class _Steps(Dataset[T | Failure]):
             return self._make(step)
         except (InputError, KinemaError) as error:
             return error  # raised here, its one line would become the worker's whole trace
+
+
+def feed_of(make: Callable[[int], T], steps: int, team: Team) -> Feed[T]:
+    """The feed of a process of a run: ahead of a GPU, in time for a CPU."""
+    return Feed(make, steps, workers_for(team.device, team.processes), pin=team.device.type == "cuda")
 
 
 def workers_for(device: torch.device, processes: int = 1) -> int:

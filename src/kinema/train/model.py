@@ -8,7 +8,8 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,8 @@ from kinema.errors import InputError
 from kinema.files import whole_file
 from kinema.flow import path
 from kinema.model.transformer import TextToVideo
-from kinema.shapes import VideoShape
-from kinema.train.feed import Feed, workers_for
+from kinema.shapes import TokenGrid, VideoShape
+from kinema.train.feed import feed_of
 from kinema.train.growing import GrowingLatents
 from kinema.train.latents import HELD_OUT_CLIPS, LatentDataset, load_latents
 from kinema.train.loop import FitResult, Number, fit, generator_of
@@ -69,39 +70,31 @@ def train_model(
         KinemaError: training diverged, or the disk is full.
     """
     train = config.train_model
+    material = gather(config, latents_dir)
+    data, held_out = material.data, material.held_out
     native = VideoShape(config.worlds.frames, config.worlds.height, config.worlds.width).tokens
-    growing = GrowingLatents(latents_dir, train.first_clips) if train.first_clips else None
-    if growing is None:
-        data = unseen = load_latents(latents_dir)
-        training, held_out = split(data, train.batch, latents_dir)
-        grids = grids_of(data, training)
-    else:
-        data, unseen = growing.data, growing.last
-        training, (_, held_out) = list(range(train.first_clips)), split(unseen, 0, latents_dir)
-        grids = [native] * (data.total - HELD_OUT_CLIPS)  # the one shape that all have
-    plan = Plan(grids, train.batch * native.count, train)
+    plan = Plan(material.grids, train.batch * native.count, train)
     check_processes(plan, team)
-    tokenizer = learn_words([data.captions[clip] for clip in training], config.text.vocab_size, out, team)
+    tokenizer = learn_words([data.captions[clip] for clip in material.first], config.text.vocab_size, out, team)
 
     torch.manual_seed(train.seed)
     model = TextToVideo(config.text, config.model)
     if init is not None:
         logger.info("starting from %s, with %d of its tokens", init, start_from(model, tokenizer, init))
-    text_tokens = _mean_text_tokens(data, training[: 10 * train.batch], tokenizer, config)
+    text_tokens = _mean_text_tokens(data, material.first[: 10 * train.batch], tokenizer, config)
     flops = flops_of_clip(config.text, config.model)
 
     def work_of(step: int) -> tuple[Pack, list[int]]:
         """What this process learns from in a step, and the noisy tokens of the whole step."""
         clips, parts = plan.clips(step), plan.parts(step)
-        if growing is not None:
-            growing.wait_for(plan.available(step))
+        material.wait_for(plan.available(step))
         shift = config.flow.shift if step >= config.flow.shift_from else 1.0
         flow, rng = dataclasses.replace(config.flow, shift=shift), generator_of(train.seed, step)
         drawn = draw_step(data, clips, parts, train, flow, rng)
         mine = share(drawn, team.process, team.processes)
         return make_pack(data, mine, tokenizer, config.text.max_tokens), noisy_tokens(drawn)
 
-    feed = Feed(work_of, train.steps, workers_for(team.device, team.processes), pin=team.device.type == "cuda")
+    feed = feed_of(work_of, train.steps, team)
 
     def loss_fn(step: int) -> tuple[Tensor, dict[str, Number]]:
         pack, noisy = feed(step)
@@ -109,10 +102,12 @@ def train_model(
 
     def on_validation(step: int, averaged: nn.Module) -> Records:
         assert isinstance(averaged, TextToVideo)
-        scores = held_out_loss(averaged, unseen, held_out, tokenizer, config)
+        scores = held_out_loss(averaged, material.unseen, held_out, tokenizer, config)
         if codec is None:
             return scores
-        picture = preview(averaged, codec, unseen, held_out, tokenizer, config, out / "samples.png", team.leads)
+        picture = preview(
+            averaged, codec, material.unseen, held_out, tokenizer, config, out / "samples.png", team.leads
+        )
         return scores if picture is None else {**scores, "samples": picture}
 
     def step_flops(step: int) -> float:
@@ -139,6 +134,45 @@ def train_model(
         team=team,
         shard=True,
     )
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a run learns from and is scored on.
+
+    Attributes:
+        data: the clips to train on, perhaps not all of them yet, and others.
+        first: indices in ``data`` of the clips to train on that are there from the beginning.
+        grids: of all clips to train on, which are the first ones of ``data``.
+        unseen: where the held-out clips are.
+        held_out: their indices in ``unseen``.
+        wait_for: returns when so many of the clips to train on are in ``data``.
+    """
+
+    data: LatentDataset
+    first: list[int]
+    grids: list[TokenGrid]
+    unseen: LatentDataset
+    held_out: list[int]
+    wait_for: Callable[[int], None] = lambda clips: None
+
+
+def gather(config: Config, folder: Path) -> Material:
+    """The clips of a cache, or of one that is still being made (``train_model.first_clips``).
+
+    Raises:
+        InputError: there are too few clips, or no more come.
+    """
+    first = config.train_model.first_clips
+    if not first:
+        data = load_latents(folder)
+        training, held_out = split(data, config.train_model.batch, folder)
+        return Material(data, training, grids_of(data, training), data, held_out)
+    growing = GrowingLatents(folder, first)
+    _, held_out = split(growing.last, 0, folder)
+    grid = VideoShape(config.worlds.frames, config.worlds.height, config.worlds.width).tokens  # all have this shape
+    grids = [grid] * (growing.data.total - HELD_OUT_CLIPS)
+    return Material(growing.data, list(range(first)), grids, growing.last, held_out, growing.wait_for)
 
 
 def split(data: LatentDataset, batch: int, folder: Path) -> tuple[list[int], list[int]]:
