@@ -22,6 +22,7 @@ from scaling import recipe  # beside this file
 
 from kinema import config as configs
 from kinema.captions.tokenizer import CaptionTokenizer
+from kinema.codec.pixels import half_precision
 from kinema.config import Config, FlowConfig
 from kinema.model.transformer import TextToVideo
 from kinema.sample.weights import WeightsFolder
@@ -70,7 +71,7 @@ def task_losses(model: TextToVideo, config: Config, folder: Path, latents: Path)
         rng, found = torch.Generator().manual_seed(1), []
         for _ in range(DRAWS):
             drawn = draw_step(data, held_out, grids_of(data, held_out), train, flow, rng)
-            with torch.autocast("cpu", torch.bfloat16):
+            with half_precision(torch.device("cpu")):
                 pack = make_pack(data, drawn, tokenizer, config.text.max_tokens)
                 found.append(float(train_step(pack, model, noisy_tokens(drawn))[0]))
         losses[task] = round(sum(found) / len(found), 5)

@@ -28,6 +28,7 @@ from typing import Any
 import torch
 
 from kinema import config as configs
+from kinema.codec.pixels import half_precision
 from kinema.config import Config, FlowConfig, ModelConfig, TextConfig, TrainConfig, WorldsConfig
 from kinema.model.transformer import TextToVideo
 from kinema.sample.weights import WeightsFolder
@@ -107,7 +108,7 @@ def learn(
         start_s = time.process_time()
         rng = generator_of(train.seed, step)
         drawn = draw_step(data, [training[clip] for clip in clips], parts, train, FLOW, rng)
-        with torch.autocast("cpu", torch.bfloat16):
+        with half_precision(torch.device("cpu")):
             loss, _ = train_step(make_pack(data, drawn, tokenizer, config.text.max_tokens), model, noisy_tokens(drawn))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(optimizer.parameters(), train.grad_clip)
