@@ -15,6 +15,7 @@ import torch
 import kinema
 import kinema.model.transformer
 from kinema.clips.video_io import read_video
+from kinema.codec import pixels
 from kinema.errors import InputError
 from kinema.flow.guidance import guide
 from kinema.model.layout import Layout, Segment
@@ -77,7 +78,7 @@ def test_every_setting_has_an_effect(pipeline: Pipeline, request_: Request, chan
 def test_both_guidance_passes_in_one_pack_equal_two_alone(
     pipeline: Pipeline, request_: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(generate, "fast_bf16", lambda device: False)
+    monkeypatch.setattr(pixels, "fast_bf16", lambda device: False)
     shape, tokens = request_.shape.latent, request_.shape.tokens
     condition = Condition(torch.zeros(2, *shape.dims), torch.ones(shape.frames))
     segment = Segment(tokens, request_.fps)
@@ -104,7 +105,7 @@ def test_both_guidance_passes_in_one_pack_equal_two_alone(
 def test_the_second_pass_of_guidance_sees_noise_where_frames_are_known(
     pipeline: Pipeline, request_: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(generate, "fast_bf16", lambda device: False)
+    monkeypatch.setattr(pixels, "fast_bf16", lambda device: False)
     shape, grid = request_.shape.latent, request_.shape.tokens
     level_T = torch.ones(shape.frames)
     level_T[0] = 0.05
@@ -204,7 +205,7 @@ def test_the_time_is_a_constant_a_call_and_a_rate_an_operation(
 def test_variations_of_a_pack_are_those_of_their_seeds(
     pipeline: Pipeline, request_: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(generate, "fast_bf16", lambda device: False)
+    monkeypatch.setattr(pixels, "fast_bf16", lambda device: False)
     pack = dataclasses.replace(request_, count=3)
     latents = pipeline.sample(pack)
     assert len(latents) == 3

@@ -34,10 +34,13 @@ def test_the_default_recipe_trains_on_all_families() -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_golden_pixels_and_words(family: str) -> None:
-    """Another version must say so: raise ``VERSION``, then ``python tests/worlds/test_make.py`` writes new hashes."""
+    """Another version must say so: raise ``VERSION``, then ``python tests/worlds/test_make.py`` writes new hashes.
+
+    A family has two where processors of two kinds differ: with AVX-512, and with AVX2 alone.
+    """
     golden = json.loads(GOLDEN.read_text())
     assert golden["version"] == make.VERSION
-    assert digest(make_clip(family, 5, TINY)) == golden["clips"][family]
+    assert digest(make_clip(family, 5, TINY)) in golden["clips"][family]
 
 
 @pytest.mark.parametrize("family", ["shatter", "float", "lens", "blocks"])
@@ -103,5 +106,5 @@ def test_impossible_clips_are_one_line() -> None:
 
 
 if __name__ == "__main__":
-    clips = {family: digest(make_clip(family, 5, TINY)) for family in FAMILIES}
+    clips = {family: [digest(make_clip(family, 5, TINY))] for family in FAMILIES}
     GOLDEN.write_text(json.dumps({"version": make.VERSION, "clips": clips}, indent=1) + "\n")

@@ -80,15 +80,15 @@ def _check(options: argparse.Namespace) -> None:
         raise InputError("--init is for networks that are trained: leave it out")
     if options.workers is not None and (options.what != "latents" or options.workers < 1):
         raise InputError("--workers is for `kinema train latents`: give 1 or more processes there, or leave it out")
+    if options.data is not None:
+        if options.what != "codec":
+            raise InputError("--data is for `kinema train codec`: leave it out")
+        find_footage(options.data)
     if options.codec is not None:
         options.codec = codec_folder(options.codec)
         may_train_still = options.what == "latents" and (options.codec / "run.json").is_file()
         if not may_train_still:
             _check_codec(options.codec)
-    if options.data is not None:
-        if options.what != "codec":
-            raise InputError("--data is for `kinema train codec`: leave it out")
-        find_footage(options.data)
     if options.stop_after is not None and not options.stop_after > 0:
         raise InputError(f"--stop-after {options.stop_after:g} is not possible: give seconds, more than 0")
     existing = _existing(options.out)
