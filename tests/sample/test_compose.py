@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kinema.sample.compose import FADE_S, FEATHER, Frame, compose, feathered
-from kinema.sample.task import Frames, Run, Task, between, from_text, remix, with_images
+from kinema.sample.task import Frames, Run, Task, between, from_text, loop, remix, with_images
 from kinema.shapes import VideoShape
 
 FPS = 12.0
@@ -98,6 +98,24 @@ def test_between_two_clips_neither_reaches_over_to_the_other() -> None:
     values = result(task, flat([125] * task.shape.frames))[:, 0, 0, 0].astype(int)
     assert abs(values[9] - 50) <= 2 and abs(values[19] - 200) <= 2
     assert (np.diff(values) >= 0).all() and np.diff(values).max() <= 2.5 * 150 / 12
+
+
+def test_the_end_of_a_loop_that_stays_away_comes_to_its_start() -> None:
+    task = loop(from_text(VideoShape(33, 32, 32)), 4)
+    decoded = flat(
+        [100 + 2 * place for place in range(33)] + [160, 158, 156, 154]
+    )  # of which the last is the start again
+    values = result(task, decoded)[:, 0, 0, 0].astype(int)
+    assert len(values) == 36 and (values[: 36 - FADE] == decoded[: 36 - FADE, 0, 0, 0]).all()
+    jump, usual = abs(values[-1] - values[0]), np.median(np.abs(np.diff(values)))
+    assert 0 < jump <= usual
+    assert np.abs(np.diff(values)).max() < 12  # the way back is spread over a second
+
+
+def test_a_loop_that_closes_is_left_alone() -> None:
+    task = loop(from_text(VideoShape(33, 32, 32)), 4)
+    decoded = flat([round(100 + 40 * np.sin(2 * np.pi * place / 36)) for place in range(37)])
+    np.testing.assert_array_equal(result(task, decoded), decoded[:36])
 
 
 def test_frames_outside_the_timeline_stay_outside() -> None:

@@ -4,7 +4,8 @@ Given frames replace their decoded versions, exactly. The codec's error on them 
 neighbours, which carry it as well: so the difference between a given frame and its decoded version is added to the
 generated frames beside it too, and fades with the distance in time. Where the difference is too large for an error of
 the codec, the model has made something else than what is given, and the frames dissolve into the given one there.
-A new frame beside given ones that is farther from them than is usual, in their clip or on both sides, comes nearer.
+A new frame beside given ones that is farther from them than is usual, in their clip or on both sides, comes nearer, and
+so does the end of a loop to its start.
 An error of the codec belongs to what is shown: it is added only where the picture has not changed since, or the
 outlines of a body would stay behind when the body leaves.
 
@@ -28,6 +29,7 @@ from kinema.shapes import PIXELS_PER_LATENT
 
 FADE_S = 1.0  # over which a given frame's difference to its decoded version fades
 SEAM = 1.0  # change between a given and a generated frame at most, in usual changes
+LOOP = 0.95  # change from the last frame of a loop to its first at most, in usual changes
 CODEC_ERROR, CONTENT = 16.0, 48.0  # grey levels: differences up to the first are added, from the second on dissolved
 STILL, CHANGED = 4.0, 12.0  # grey levels: a pixel near which the picture changes by less is still, by more is another
 NEAR = 3  # pixels around one that must be still as well: as far as the codec's error at an edge reaches
@@ -90,7 +92,9 @@ def compose(decoded: Iterator[Frame], task: Task, fps: float) -> Iterator[Frame]
     if task.before_THW3 is not None:
         yield from task.before_THW3
     frames = _changed_inside(decoded, task) if task.base_THW3 is not None else decoded
-    yield from _with_given(frames, task.given, task.kept + max(0, task.bridge - 1), round(FADE_S * fps))
+    fade = round(FADE_S * fps)
+    frames = _with_given(frames, task.given, task.kept + max(0, task.bridge - 1), fade)
+    yield from _closed(frames, fade) if task.bridge else frames
     if task.after_THW3 is not None:
         yield from task.after_THW3
 
@@ -158,6 +162,25 @@ def _with_given(decoded: Iterator[Frame], given: tuple[Run, ...], kept: int, fad
         if place < kept:
             yield run.pixels_THW3[place - run.first]
     yield from finished(len(waiting), None)
+
+
+def _closed(frames: Iterator[Frame], fade: int) -> Iterator[Frame]:
+    """A loop: if its last frame is farther from its first than is usual, the last ``fade`` frames come nearer to it."""
+    waiting: deque[Frame] = deque()
+    changes: list[float] = []
+    first_HW3 = last_HW3 = next(frames)
+    yield first_HW3
+    for frame_HW3 in frames:
+        changes += _changes([last_HW3, frame_HW3])
+        last_HW3 = frame_HW3
+        waiting.append(frame_HW3)
+        if len(waiting) > fade:
+            yield waiting.popleft()
+    jump = max(_changes([last_HW3, first_HW3])[0], 1e-6)
+    pull = max(0.0, 1 - LOOP * float(np.median(changes or [0.0])) / jump)
+    for place, frame_HW3 in enumerate(waiting, 1):
+        share = pull * place / len(waiting)
+        yield (frame_HW3 + share * (first_HW3.astype(np.float32) - frame_HW3)).round().astype(np.uint8)
 
 
 def _nearest(run: Run, place: int) -> Frames:
