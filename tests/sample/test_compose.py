@@ -102,9 +102,8 @@ def test_between_two_clips_neither_reaches_over_to_the_other() -> None:
 
 def test_the_end_of_a_loop_that_stays_away_comes_to_its_start() -> None:
     task = loop(from_text(VideoShape(33, 32, 32)), 4)
-    decoded = flat(
-        [100 + 2 * place for place in range(33)] + [160, 158, 156, 154]
-    )  # of which the last is the start again
+    back = [160, 158, 156, 154]  # at the last one, it should be the first frame again
+    decoded = flat([100 + 2 * place for place in range(33)] + back)
     values = result(task, decoded)[:, 0, 0, 0].astype(int)
     assert len(values) == 36 and (values[: 36 - FADE] == decoded[: 36 - FADE, 0, 0, 0]).all()
     jump, usual = abs(values[-1] - values[0]), np.median(np.abs(np.diff(values)))
@@ -114,7 +113,7 @@ def test_the_end_of_a_loop_that_stays_away_comes_to_its_start() -> None:
 
 def test_a_loop_that_closes_is_left_alone() -> None:
     task = loop(from_text(VideoShape(33, 32, 32)), 4)
-    decoded = flat([round(100 + 40 * np.sin(2 * np.pi * place / 36)) for place in range(37)])
+    decoded = flat([round(100 + 40 * np.cos(2 * np.pi * place / 36)) for place in range(37)])
     np.testing.assert_array_equal(result(task, decoded), decoded[:36])
 
 
