@@ -59,7 +59,8 @@ class _Edge:
 
         Args:
             new: the generated frames on the other side of the seam, the nearest first.
-            given: changes from frame to frame of all runs: with those of the new frames, what is usual in the video.
+            given: changes from frame to frame of all that is given: with those of the new frames, what is usual in the
+                video.
         """
         beside = _changes(_nearest(self.run, self.place))
         if not beside:  # a single image does not tell how fast it moves
@@ -93,7 +94,10 @@ def compose(decoded: Iterator[Frame], task: Task, fps: float) -> Iterator[Frame]
         yield from task.before_THW3
     frames = _changed_inside(decoded, task) if task.base_THW3 is not None else decoded
     fade = round(FADE_S * fps)
-    frames = _with_given(frames, task.given, task.kept + max(0, task.bridge - 1), fade)
+    known = [run.pixels_THW3 for run in task.given]
+    known += [part_THW3 for part_THW3 in (task.before_THW3, task.after_THW3) if part_THW3 is not None]
+    usual = [change for part_THW3 in known for change in _changes(part_THW3)]
+    frames = _with_given(frames, task.given, usual, task.kept + max(0, task.bridge - 1), fade)
     yield from _closed(frames, fade) if task.bridge else frames
     if task.after_THW3 is not None:
         yield from task.after_THW3
@@ -127,11 +131,12 @@ def feathered(mask_HW: NDArray[np.bool_]) -> NDArray[np.float32]:
     return np.asarray(share_HW**2 * (3 - 2 * share_HW), np.float32)
 
 
-def _with_given(decoded: Iterator[Frame], given: tuple[Run, ...], kept: int, fade: int) -> Iterator[Frame]:
+def _with_given(
+    decoded: Iterator[Frame], given: tuple[Run, ...], usual: Sequence[float], kept: int, fade: int
+) -> Iterator[Frame]:
     """The first ``kept`` frames, with what is given; ``fade`` frames are held back until it is known what follows."""
     waiting: deque[tuple[int, Frame]] = deque()
     before: _Edge | None = None  # the last given frame so far
-    usual = [change for run in given for change in _changes(_nearest(run, run.first))]
 
     def finished(count: int, after: _Edge | None) -> Iterator[Frame]:
         def corrected(held: Iterable[tuple[int, Frame]]) -> Iterator[NDArray[np.float32]]:
