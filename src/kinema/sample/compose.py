@@ -28,7 +28,7 @@ from kinema.sample.task import Frames, Run, Task
 from kinema.shapes import PIXELS_PER_LATENT
 
 FADE_S = 1.0  # over which a given frame's difference to its decoded version fades
-SEAM = 1.0  # change between a given and a generated frame at most, in usual changes
+SEAM = 0.85  # change between a given and a generated frame at most, in usual changes; the pull makes them smaller
 LOOP = 0.95  # change from the last frame of a loop to its first at most, in usual changes
 CODEC_ERROR, CONTENT = 16.0, 48.0  # grey levels: differences up to the first are added, from the second on dissolved
 STILL, CHANGED = 4.0, 12.0  # grey levels: a pixel near which the picture changes by less is still, by more is another
