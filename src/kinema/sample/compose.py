@@ -29,7 +29,7 @@ from kinema.shapes import PIXELS_PER_LATENT
 
 FADE_S = 1.0  # over which a given frame's difference to its decoded version fades
 SEAM = 0.85  # change between a given and a generated frame at most, in usual changes; the pull makes them smaller
-LOOP = 0.95  # change from the last frame of a loop to its first at most, in usual changes
+LOOP = 0.9  # change from the last frame of a loop to its first at most, in usual changes: rounding to codes takes some
 CODEC_ERROR, CONTENT = 16.0, 48.0  # grey levels: differences up to the first are added, from the second on dissolved
 STILL, CHANGED = 4.0, 12.0  # grey levels: a pixel near which the picture changes by less is still, by more is another
 NEAR = 3  # pixels around one that must be still as well: as far as the codec's error at an edge reaches
