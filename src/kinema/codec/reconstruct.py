@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kinema.codec.metrics import Closeness
-from kinema.codec.pixels import from_uint8, to_uint8
+from kinema.codec.pixels import from_uint8, half_precision, to_uint8
 from kinema.codec.protocol import Codec
 from kinema.codec.streaming import decode_stream, encode_stream, latents_at_once
 from kinema.shapes import FRAMES_PER_LATENT, PIXELS_PER_LATENT
@@ -50,7 +50,7 @@ def reconstruct(
             waiting.append(frame_HW3)
             yield frame_HW3
 
-    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+    with half_precision(torch.device("cpu"), bf16):
         for video_BCTHW in decode_stream(codec, encode_stream(codec, _chunks(remembered()))):
             count = min(video_BCTHW.shape[2], len(waiting))  # beyond them lies padding
             if count:

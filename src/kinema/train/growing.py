@@ -38,27 +38,24 @@ class GrowingLatents:
         self._folder = folder
         manifest = self._wait(None)
         facts = manifest["made_from"]
-        total, shard_clips = facts["worlds"]["clips"], facts["shard_clips"]
-        self._plans = plan_shards(WorldsConfig(clips=total), shard_clips)
-        self._read = 0  # shards
+        total, self._shard_clips = facts["worlds"]["clips"], facts["shard_clips"]
+        self._plans = plan_shards(WorldsConfig(clips=total), self._shard_clips)
         self.data = LatentDataset([], [], [], [], [], total)
         self.last = LatentDataset([], [], [], [], [], total)
-        self._append(self.last, len(self._plans) - 1, shard_clips)
-        self._shard_clips = shard_clips
+        self._append(self.last, len(self._plans) - 1)
         self.wait_for(clips)
 
     def wait_for(self, clips: int) -> None:
         """Returns when the first clips are in :attr:`data`."""
         while len(self.data) < clips:
-            self._append(self.data, self._read, self._shard_clips)
-            self._read += 1
+            self._append(self.data, len(self.data) // self._shard_clips)
 
-    def _append(self, to: LatentDataset, index: int, shard_clips: int) -> None:
+    def _append(self, to: LatentDataset, index: int) -> None:
         name = self._plans[index].name
         manifest = self._wait(name)
         if not is_whole(self._folder / name, manifest["shards"][name]["sha256"]):
             raise InputError(f"{self._folder / name} is damaged: delete it, and `kinema train latents` makes it again")
-        read_shard(self._folder / name, to, index * shard_clips)
+        read_shard(self._folder / name, to, index * self._shard_clips)
 
     def _wait(self, name: str | None) -> dict[str, Any]:
         """The manifest, as soon as it names a shard."""

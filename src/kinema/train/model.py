@@ -86,7 +86,8 @@ def train_model(
 
     def work_of(step: int) -> tuple[Pack, list[int]]:
         """What this process learns from in a step, and the noisy tokens of the whole step."""
-        clips, parts = plan.clips(step), plan.parts(step)
+        clips = plan.clips(step)
+        parts = [plan.part(step, clip) for clip in clips]
         material.wait_for(plan.available(step))
         shift = config.flow.shift if step >= config.flow.shift_from else 1.0
         flow, rng = dataclasses.replace(config.flow, shift=shift), generator_of(train.seed, step)
