@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A small model of the flat worlds of Kang et al. (arXiv 2411.02385), and its rows under theirs: codec → latents →
-# transformer → `kinema evaluate --suite phyworld`. About three hours on two CPU cores. Every stage resumes where it
+# transformer → `kinema evaluate --suite phyworld`. About an hour and a half of one CPU core. Every stage resumes where it
 # stopped: to go on, run the script again. Usage: runs/phyworld_cpu.sh [FOLDER [--set SECTION.KEY=VALUE …]]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -10,10 +10,13 @@ out=${1:-runs/out/phyworld}
 settings=(
   --preset nano
   --set worlds.families=uniform_motion,elastic_collision,parabola
-  --set worlds.height=128 --set worlds.width=128 --set worlds.frames=33 --set worlds.fps=10 --set worlds.clips=6000
-  --set train_codec.steps=1000 --set train_codec.batch=4
+  --set worlds.height=128 --set worlds.width=128 --set worlds.frames=33 --set worlds.fps=10 --set worlds.clips=4000
+  --set codec.width=48 --set codec.latent_width=96 # discs on white
+  --set text.width=64 --set text.depth=1 --set text.heads=1 # three sentences
+  --set model.width=192 --set model.depth=6 --set model.heads=3
   --set flow.clean_first_share=0.1 --set flow.independent_share=0.5 # five given frames are two clean latent frames
-  --set train_model.steps=3000 --set train_model.batch=8
+  --set train_codec.steps=500 --set train_codec.batch=8 --set train_codec.ema_decay=0.99
+  --set train_model.steps=700 --set train_model.batch=16
   "${@:2}"
 )
 
