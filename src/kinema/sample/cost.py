@@ -22,7 +22,7 @@ from kinema.shapes import (
 
 PACK_TOKENS = 8192  # tokens of a pack at most, unless a single clip has more; more would cost memory and gain no time
 
-# Peak resident memory on a CPU that computes in bfloat16, fitted to benchmarks/sampling_memory.py.
+# Peak resident memory on a CPU, fitted to benchmarks/sampling_memory.py on one with bfloat16 and one without.
 BASE_BYTES = 0.29e9  # Python, torch and their code
 BYTES_PER_WEIGHT = 4
 LOADING_BYTES_PER_WEIGHT = 2  # of the model's file, while it is read
@@ -31,7 +31,7 @@ PIXEL_BYTES, PIXEL_BYTES_PER_CHANNEL = 80, 1.3  # of the decoder, per pixel deco
 TILED_BYTES = 100  # of a frame that is decoded in tiles, and of its neighbours, per pixel of the frame
 ENCODER_BYTES = 130  # of the video encoder, which looks ahead, per pixel of a frame
 KEPT_BYTES = 4  # per pixel of given and finished frames and of their latents
-FLOAT32 = 2  # times as many bytes for the networks' numbers where there is no bfloat16
+FLOAT32, FLOAT32_DECODING = 2.0, 1.5  # times as many bytes where there is no bfloat16; of the decoder's pixels
 
 # How the decoder cuts a video; kinema.codec.streaming and tiling say the same, but import torch.
 PIXELS_AT_ONCE, LARGEST_WHOLE, TILE_PIXELS = 1 << 19, 512 * 512, 320 * 320
@@ -107,11 +107,13 @@ def memory_of(tokens: int, shape: VideoShape, config: Config) -> float:
     at_once = min(shape.frames * frame, max(PIXELS_AT_ONCE, FRAMES_PER_LATENT * (TILE_PIXELS if is_tiled else frame)))
     tiled = TILED_BYTES * frame if is_tiled else 0
     denoising = (TOKEN_BYTES + TOKEN_BYTES_PER_MLP * config.model.mlp_ratio) * tokens * config.model.width
-    decoding = (PIXEL_BYTES + PIXEL_BYTES_PER_CHANNEL * config.codec.width) * at_once + tiled
+    decoding = (PIXEL_BYTES + PIXEL_BYTES_PER_CHANNEL * config.codec.width) * at_once
+    if not has_bf16():
+        denoising, decoding, tiled = FLOAT32 * denoising, FLOAT32_DECODING * decoding, FLOAT32 * tiled
     return (
         BASE_BYTES
         + BYTES_PER_WEIGHT * (in_model + in_codec)
-        + max(LOADING_BYTES_PER_WEIGHT * in_model, (1 if has_bf16() else FLOAT32) * max(denoising, decoding))
+        + max(LOADING_BYTES_PER_WEIGHT * in_model, denoising, decoding + tiled)
         + ENCODER_BYTES * frame
         + KEPT_BYTES * shape.frames * frame
     )
