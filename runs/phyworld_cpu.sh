@@ -16,7 +16,7 @@ settings=(
   --set model.width=192 --set model.depth=6 --set model.heads=3
   --set flow.clean_first_share=0.1 --set flow.independent_share=0.5 # five given frames are two clean latent frames
   --set train_codec.steps=500 --set train_codec.batch=8 --set train_codec.ema_decay=0.99
-  --set train_model.steps=500 --set train_model.batch=16 --set train_model.image_steps=50 --set train_model.short_steps=100
+  --set train_model.steps=400 --set train_model.batch=16 --set train_model.image_steps=50 --set train_model.short_steps=100
   --set train_model.checkpoint_every=100
   "${@:2}"
 )

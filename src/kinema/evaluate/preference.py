@@ -299,9 +299,9 @@ def _tables(found: Mapping[str, list[Preferences]], sets: Sequence[Matched]) -> 
         plain.append((violation.name, len(own), *row))
         row = (finite_mean(past_N), *interval(past_N))
         row += tuple(finite_mean(share("past", which)) for which in ("legal", "control"))
-        row += tuple(
-            float(np.median(energy_N3[:, a] / energy_N3[:, b])) for a, b in ((VIOLATED, VALID), (LEGAL, VIOLATED))
-        )
+        with np.errstate(divide="ignore", invalid="ignore"):  # a clip may stand still
+            ratios_2N = energy_N3[:, [VIOLATED, LEGAL]].T / energy_N3[:, [VALID, VIOLATED]].T
+        row += tuple(np.median(ratios_2N, axis=1).tolist())
         past.append((violation.name, len(own), *row))
         by_failure[violation.name] = -finite_mean(ppe_N)
     columns = ("violation", "pairs", "PPE", "low", "high")
