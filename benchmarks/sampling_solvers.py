@@ -80,7 +80,7 @@ def _seen(verdict: Verdict) -> dict[str, Any]:
 
 
 def table(measured: list[dict[str, Any]], expectations: list[Expectation]) -> list[dict[str, Any]]:
-    """One row a setting: means over prompts, the median of seconds."""
+    """One row a setting: means over prompts; of seconds and distances the median, since one video may end as another."""
     rows = []
     for setting in measured[0]:
         of_prompts = [found[setting] for found in measured]
@@ -90,7 +90,8 @@ def table(measured: list[dict[str, Any]], expectations: list[Expectation]) -> li
             {
                 "setting": setting,
                 "seconds": round(float(np.median([run["seconds"] for run in of_prompts])), 3),
-                "distance": round(float(np.mean([run.get("distance", 0.0) for run in of_prompts])), 4),
+                "distance": round(float(np.median([run.get("distance", 0.0) for run in of_prompts])), 4),
+                "farthest": round(max(run.get("distance", 0.0) for run in of_prompts), 4),
             }
             | seen
         )
