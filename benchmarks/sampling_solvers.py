@@ -80,7 +80,7 @@ def _seen(verdict: Verdict) -> dict[str, Any]:
 
 
 def table(measured: list[dict[str, Any]], expectations: list[Expectation]) -> list[dict[str, Any]]:
-    """One row a setting: means over prompts; of seconds and distances the median, since one video may end as another."""
+    """One row a setting: means over prompts; of seconds and distances the median, as one may end as another video."""
     rows = []
     for setting in measured[0]:
         of_prompts = [found[setting] for found in measured]
