@@ -105,7 +105,7 @@ def memory_of(tokens: int, shape: VideoShape, config: Config) -> float:
     frame = shape.height * shape.width
     is_tiled = frame > LARGEST_WHOLE
     at_once = min(shape.frames * frame, max(PIXELS_AT_ONCE, FRAMES_PER_LATENT * (TILE_PIXELS if is_tiled else frame)))
-    tiled = TILED_BYTES * frame if is_tiled else 0
+    tiled = TILED_BYTES * float(frame) if is_tiled else 0.0
     denoising = (TOKEN_BYTES + TOKEN_BYTES_PER_MLP * config.model.mlp_ratio) * tokens * config.model.width
     decoding = (PIXEL_BYTES + PIXEL_BYTES_PER_CHANNEL * config.codec.width) * at_once
     if not has_bf16():
