@@ -84,14 +84,15 @@ def table(measured: list[dict[str, Any]], expectations: list[Expectation]) -> li
     rows = []
     for setting in measured[0]:
         of_prompts = [found[setting] for found in measured]
+        distances = [run.get("distance", 0.0) for run in of_prompts]
         verdicts = [Verdict(**{k: _tuple(v) for k, v in run["verdict"].items()}) for run in of_prompts]
         seen = {score.name: round(score.value, 3) for score in scores({"generated": verdicts}, expectations)}
         rows.append(
             {
                 "setting": setting,
                 "seconds": round(float(np.median([run["seconds"] for run in of_prompts])), 3),
-                "distance": round(float(np.median([run.get("distance", 0.0) for run in of_prompts])), 4),
-                "farthest": round(max(run.get("distance", 0.0) for run in of_prompts), 4),
+                "distance": round(float(np.median(distances)), 4),
+                "farthest": round(max(distances), 4),
             }
             | seen
         )

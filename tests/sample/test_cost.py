@@ -53,6 +53,14 @@ def test_what_does_not_fit_is_told_with_what_does(shape: VideoShape) -> None:
         check_memory(wider, memory, free)  # it is the largest
 
 
+@pytest.mark.parametrize("shape", [VideoShape(33, 256, 256), VideoShape(1, 1024, 1024)])
+def test_without_bfloat16_the_networks_need_more(shape: VideoShape, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cost_module, "has_bf16", lambda: True)
+    narrow = memory(shape)
+    monkeypatch.setattr(cost_module, "has_bf16", lambda: False)
+    assert 1.1 * narrow < memory(shape) < 2 * narrow
+
+
 def test_a_minute_of_small_video_fits_into_a_gigabyte() -> None:
     assert memory(VideoShape(721, 64, 64)) < 1e9
     assert available_bytes() > 0

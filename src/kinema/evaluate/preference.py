@@ -300,8 +300,8 @@ def _tables(found: Mapping[str, list[Preferences]], sets: Sequence[Matched]) -> 
         row = (finite_mean(past_N), *interval(past_N))
         row += tuple(finite_mean(share("past", which)) for which in ("legal", "control"))
         with np.errstate(divide="ignore", invalid="ignore"):  # a clip may stand still
-            ratios_2N = energy_N3[:, [VIOLATED, LEGAL]].T / energy_N3[:, [VALID, VIOLATED]].T
-        row += tuple(np.median(ratios_2N, axis=1).tolist())
+            motion_N2 = energy_N3[:, [VIOLATED, LEGAL]] / energy_N3[:, [VALID, VIOLATED]]
+        row += tuple(np.median(motion_N2, axis=0).tolist())
         past.append((violation.name, len(own), *row))
         by_failure[violation.name] = -finite_mean(ppe_N)
     columns = ("violation", "pairs", "PPE", "low", "high")

@@ -31,7 +31,8 @@ PIXEL_BYTES, PIXEL_BYTES_PER_CHANNEL = 80, 1.3  # of the decoder, per pixel deco
 TILED_BYTES = 100  # of a frame that is decoded in tiles, and of its neighbours, per pixel of the frame
 ENCODER_BYTES = 130  # of the video encoder, which looks ahead, per pixel of a frame
 KEPT_BYTES = 4  # per pixel of given and finished frames and of their latents
-FLOAT32, FLOAT32_DECODING = 2.0, 1.5  # times as many bytes where there is no bfloat16; of the decoder's pixels
+FLOAT32 = 2.0  # times as many bytes where there is no bfloat16
+FLOAT32_DECODING = 1.5  # the same of the pixels that are decoded at once
 
 # How the decoder cuts a video; kinema.codec.streaming and tiling say the same, but import torch.
 PIXELS_AT_ONCE, LARGEST_WHOLE, TILE_PIXELS = 1 << 19, 512 * 512, 320 * 320
@@ -105,15 +106,14 @@ def memory_of(tokens: int, shape: VideoShape, config: Config) -> float:
     frame = shape.height * shape.width
     is_tiled = frame > LARGEST_WHOLE
     at_once = min(shape.frames * frame, max(PIXELS_AT_ONCE, FRAMES_PER_LATENT * (TILE_PIXELS if is_tiled else frame)))
-    tiled = TILED_BYTES * float(frame) if is_tiled else 0.0
-    denoising = (TOKEN_BYTES + TOKEN_BYTES_PER_MLP * config.model.mlp_ratio) * tokens * config.model.width
-    decoding = (PIXEL_BYTES + PIXEL_BYTES_PER_CHANNEL * config.codec.width) * at_once
-    if not has_bf16():
-        denoising, decoding, tiled = FLOAT32 * denoising, FLOAT32_DECODING * decoding, FLOAT32 * tiled
+    tiled = TILED_BYTES * frame if is_tiled else 0
+    wider, wider_decoding = (1.0, 1.0) if has_bf16() else (FLOAT32, FLOAT32_DECODING)
+    denoising = wider * (TOKEN_BYTES + TOKEN_BYTES_PER_MLP * config.model.mlp_ratio) * tokens * config.model.width
+    decoding = wider_decoding * (PIXEL_BYTES + PIXEL_BYTES_PER_CHANNEL * config.codec.width) * at_once + wider * tiled
     return (
         BASE_BYTES
         + BYTES_PER_WEIGHT * (in_model + in_codec)
-        + max(LOADING_BYTES_PER_WEIGHT * in_model, denoising, decoding + tiled)
+        + max(LOADING_BYTES_PER_WEIGHT * in_model, denoising, decoding)
         + ENCODER_BYTES * frame
         + KEPT_BYTES * shape.frames * frame
     )
