@@ -77,8 +77,8 @@ class FlowConfig:
     logit_std: float = 1.0
     shift: float = 1.0  # σ ← shift·σ / (1 + (shift − 1)·σ)
     shift_from: int = 0  # training step from which the shift holds
-    clean_first_share: float = 0.2  # packs whose first latent frame is given (noise 0)
-    independent_share: float = 0.1  # packs with one level per latent frame (diffusion forcing)
+    clean_first_share: float = 0.2  # clips with given latent frames (noise 0): the first ones, or around a hole
+    independent_share: float = 0.1  # clips with one level per latent frame (diffusion forcing)
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def nano() -> Config:
         beats_dropout=0.6,
     )
     return Config(
-        flow=FlowConfig(shift=3.0, shift_from=150, clean_first_share=0.15, independent_share=0.5),
+        flow=FlowConfig(shift=3.0, shift_from=150, clean_first_share=0.3, independent_share=0.3),
         train_codec=codec,
         train_model=model,
     )

@@ -38,9 +38,9 @@ def draw_levels(frames_S: Sequence[int], config: FlowConfig, rng: torch.Generato
     """Noise levels of training, one per latent frame.
 
     A clip shares one logit-normal level among its frames (arXiv 2403.03206, section 3.1). In ``independent_share`` of
-    the clips every frame has its own (diffusion forcing, arXiv 2407.01392); in ``clean_first_share`` the first frame
-    is given, at level 0. Shared levels are stratified over the pack, which lowers the variance of the loss
-    (arXiv 2107.00630, appendix I.1).
+    the clips every frame has its own (diffusion forcing, arXiv 2407.01392); in ``clean_first_share`` some frames are
+    given, at level 0, as sampling gives them (:func:`_given_frames`). Shared levels are stratified over the pack, which
+    lowers the variance of the loss (arXiv 2107.00630, appendix I.1).
 
     Args:
         frames_S: latent frames of each clip.
@@ -63,9 +63,22 @@ def draw_levels(frames_S: Sequence[int], config: FlowConfig, rng: torch.Generato
     sigma_F = _logit_normal(torch.where(independent_F, own_F, shared_S[segment_F]), config)
 
     given_S = (kind_S >= config.independent_share) & (kind_S < config.independent_share + config.clean_first_share)
-    given_S &= count_S > 1  # an image with its only frame given would teach nothing
-    sigma_F[first_S[given_S]] = 0.0
+    place_F = torch.arange(total) - first_S[segment_F]
+    sigma_F[given_S[segment_F] & _given_frames(place_F, segment_F, count_S, rng)] = 0.0
     return sigma_F.float()
+
+
+def _given_frames(place_F: Tensor, segment_F: Tensor, count_S: Tensor, rng: torch.Generator) -> Tensor:
+    """Which frames are given if a clip's are: its first, or any number from its start, or those around a hole as well.
+
+    One frame in a third of the clips (an image to animate), and the end as well in a quarter of them (two clips to
+    connect). One frame at least is not given, so the only frame of an image never is.
+    """
+    alone_S, both_S, start_S, stop_S = torch.rand(4, len(count_S), generator=rng)
+    start_S = torch.where(alone_S < 1 / 3, 1, 1 + (start_S * (count_S - 1)).long())
+    stop_S = torch.where(both_S < 0.25, start_S + 1 + (stop_S * (count_S - start_S)).long(), count_S)
+    start_S = start_S.minimum(count_S - 1)
+    return (place_F < start_S[segment_F]) | (place_F >= stop_S[segment_F])
 
 
 def _logit_normal(quantile: Tensor, config: FlowConfig) -> Tensor:

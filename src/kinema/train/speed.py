@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import torch
 
+from kinema.codec.pixels import fast_bf16
 from kinema.config import ModelConfig, TextConfig
 from kinema.model.transformer import TextToVideo
 
@@ -50,13 +51,16 @@ def flops_of_clip(text: TextConfig, model: ModelConfig) -> Callable[[int, float]
 
 @lru_cache(maxsize=4)
 def peak_flops(device: torch.device, bf16: bool) -> float:
-    """Operations a second that a device can do: from a data sheet, or measured with one product of matrices."""
+    """Operations a second that a device can do: from a data sheet, or measured with one product of matrices.
+
+    ``bf16`` is what a run asks for; where that is slow, runs use float32.
+    """
     if device.type == "cuda" and bf16:
         name = torch.cuda.get_device_name(device)
         for part, peak in KNOWN_PEAKS.items():
             if part in name:
                 return peak
-    dtype = torch.bfloat16 if bf16 else torch.float32
+    dtype = torch.bfloat16 if bf16 and fast_bf16(device) else torch.float32
     matrix = torch.ones(MATRIX, MATRIX, dtype=dtype, device=device)
     best_s = float("inf")
     for _ in range(TRIALS):
