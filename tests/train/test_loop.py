@@ -103,6 +103,21 @@ def test_an_interrupt_saves_the_step_first(tmp_path: Path) -> None:
     assert found is not None and found.facts["step"] == 7
 
 
+def test_a_second_interrupt_ends_a_step_that_waits(tmp_path: Path) -> None:
+    def wait(step: int) -> float:
+        if step == 6:
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGTERM)
+            raise AssertionError("still waiting")
+        return 0.0
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, before=wait)
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    _, resumed = train(tmp_path)
+    assert resumed.finished
+
+
 def test_steps_that_are_not_finite_change_nothing(tmp_path: Path) -> None:
     weights: list[Tensor] = []
     torch.manual_seed(0)

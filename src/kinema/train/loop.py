@@ -135,7 +135,7 @@ def fit(
     Raises:
         InputError: ``out`` holds a run with other settings.
         KinemaError: too many steps in a row gave no finite loss, or the disk is full.
-        KeyboardInterrupt: interrupted or terminated; the step was finished and saved first.
+        KeyboardInterrupt: interrupted or terminated; the step was finished and saved first, unless it came twice.
     """
     claim_folder(out, asdict(config) if settings is None else settings, team)
     run = _start(module, config, team, shard)
@@ -292,12 +292,18 @@ def _value(per_step: PerStep | None, step: int) -> float:
 
 @contextmanager
 def _signals() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set, so that the step in hand can be finished and saved."""
+    """An event that Ctrl-C and SIGTERM set, so that the step in hand can be finished and saved; twice end it at once."""
     stopped = threading.Event()
+
+    def stop(*_: object) -> None:
+        if stopped.is_set():  # the step may wait for latents that nobody makes
+            raise KeyboardInterrupt
+        stopped.set()
+
     if threading.current_thread() is not threading.main_thread():
         yield stopped  # only the main thread may handle signals
         return
-    before = {kind: signal.signal(kind, lambda *_: stopped.set()) for kind in (signal.SIGINT, signal.SIGTERM)}
+    before = {kind: signal.signal(kind, stop) for kind in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stopped
     finally:
