@@ -40,7 +40,7 @@ FEW: tuple[tuple[ModuleType, str, Any], ...] = (
     *((module, "QUICK_CLIPS", 1) for module in (state, laws, consistency, phyworld, waves)),
     *((permanence, "QUICK_CLIPS", 2), (timing, "QUICK_CLIPS", 2), (timing, "QUICK_FAMILIES", ("throw",))),
     *((causes, "QUICK_ROWS", 2), (causes, "QUICK_PANES", 1), (causes, "QUICK_SPEEDS_MPS", (2.0, 5.5))),
-    *((words, "QUICK_FAMILIES", ("fall",)), (words, "QUICK_PAIRS", 1)),
+    *((words, "QUICK_FAMILIES", ("fall",)), (words, "QUICK_PAIRS", 1), (words, "MATERIAL_SCENES", 3)),
     *((words, "FAMILIES", ("ramp", "ripple", "mirror")), (frechet, "FAMILIES", ("ramp", "ripple", "mirror"))),
     *((preference, "QUICK_PAIRS", 1), (preference, "VIOLATIONS", preference.VIOLATIONS[:2])),
 )
@@ -53,7 +53,7 @@ FAR = {
     "consistency": ("turn_error_deg", "kept_share", "given_stroke_stays_share", "painted_area_error"),
     "phyworld": tuple(f"{scene}_{where}_distribution_mps" for scene in flat.SCENES for where in ("in", "out_of")),
     "adherence": ("colors_present", "count_right", "shape_right", "moves_right", "falls_right"),
-    "words": ("named_things_right", "left_right", "large_right", "family_right"),
+    "words": ("named_things_right", "left_right", "large_right", "material_right", "family_right"),
     "timing": ("timing_error_s", "event_seen"),
     "waves": ("water_in_motion_error", "reflection_seen", "lens_error"),
     "frechet": ("frechet_distance",),

@@ -106,7 +106,7 @@ def test_who_shows_what_is_asked_scores_like_truth_and_who_shows_grey_scores_not
 ) -> None:
     """The stand-in knows the true clip of every scene, unless it is told in words that it does not know."""
     by_family = {clip.source.family: clip for clip in judged_clips}
-    monkeypatch.setattr(words, "unseen", lambda family, worlds, each, usable, first_seed: iter([by_family[family]]))
+    monkeypatch.setattr(words, "unseen", lambda family, *others, **seeds: iter([by_family[family]]))
     monkeypatch.setattr(words, "FAMILIES", ("fall", "ramp"))
     monkeypatch.setattr(words, "QUICK_FAMILIES", ("fall", "throw"))
     monkeypatch.setattr(words, "QUICK_PAIRS", 1)

@@ -79,11 +79,16 @@ def shape_of(track: Track, tracks: list[Track], pixels_THW3: NDArray[np.uint8]) 
 
 
 def track_features(track: Track, tracks: list[Track], pixels_THW3: NDArray[np.uint8]) -> Floats:
-    """Features (N, K) of a body in up to ``FRAMES`` frames that show it whole, or in its largest frame if none does."""
+    """Features (N, K) of a body in the frames to see it in."""
+    frames = frames_to_see(track, tracks)
+    return np.array([frame_features(track.mask_THW[frame], pixels_THW3[frame]) for frame in frames])
+
+
+def frames_to_see(track: Track, tracks: list[Track]) -> NDArray[np.int64]:
+    """Up to ``FRAMES`` frames that show a body whole, or its largest frame if none does."""
     whole_T = whole_frames(track, tracks)
     frames = np.flatnonzero(whole_T) if whole_T.any() else np.array([track.area_T.argmax()])
-    frames = frames[np.unique(np.linspace(0, len(frames) - 1, FRAMES).round().astype(int))]
-    return np.array([frame_features(track.mask_THW[frame], pixels_THW3[frame]) for frame in frames])
+    return frames[np.unique(np.linspace(0, len(frames) - 1, FRAMES).round().astype(int))]
 
 
 def frame_features(mask_HW: NDArray[np.bool_], pixels_HW3: NDArray[np.uint8]) -> Floats:
