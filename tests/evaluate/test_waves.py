@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,12 +17,16 @@ from kinema.evaluate.waves import (
     GIVEN,
     Stage,
     is_legible,
+    is_promising,
     lens_slope,
     measure,
     reflection_errors,
     stage_of,
     water_in_motion,
 )
+from kinema.sample.generate import reconstruct
+from kinema.sample.pipeline import load
+from kinema.worlds.make import film, move
 from kinema.worlds.render.tracer import project
 
 WORLDS = WorldsConfig(samples_per_pixel=1)
@@ -31,7 +36,10 @@ WORLDS = WorldsConfig(samples_per_pixel=1)
 def stages() -> dict[str, list[Stage]]:
     """Two legible true clips of every family."""
     return {
-        family: [stage_of(clip, WORLDS) for clip in unseen(family, WORLDS, 2, partial(is_legible, worlds=WORLDS))]
+        family: [
+            stage_of(clip, WORLDS)
+            for clip in unseen(family, WORLDS, 2, partial(is_legible, worlds=WORLDS), is_promising)
+        ]
         for family in GIVEN
     }
 
@@ -86,6 +94,32 @@ def test_water_that_stays_flat_or_is_noise_has_another_share_in_motion(stages: d
         flat = measure(stage, frozen(true, 1))["water_in_motion_error"]
         noise_THW3 = np.random.default_rng(0).integers(0, 255, true.shape).astype(np.uint8)
         assert flat > 0.03 and measure(stage, noise_THW3)["water_in_motion_error"] > flat
+
+
+def filmed(stage: Stage, waves_g: float) -> np.ndarray:
+    """The clip's scene with waves that another gravity drives."""
+    assert stage.scene.water is not None
+    other = replace(stage.scene, water=replace(stage.scene.water, waves_g=waves_g))
+    return film(other, move(other, WORLDS), WORLDS).pixels_THW3
+
+
+def test_rings_have_the_speed_of_their_gravity_through_a_codec_too(stages: dict[str, list[Stage]]) -> None:
+    codec = load("nano").codec
+    for stage in stages["ripple"]:
+        for waves_g, octaves in ((0.25, 1.0), (1.0, 0.0), (4.0, 1.0)):
+            rings = measure(stage, filmed(stage, waves_g))
+            assert rings["ripple_seen"] == 1 and rings["ripple_speed_error"] == octaves, waves_g
+        copy = measure(stage, reconstruct(codec, stage.clip.pixels_THW3)[0])
+        assert copy["ripple_seen"] == 1 and copy["ripple_speed_error"] == 0
+
+
+def test_no_rings_are_seen_in_still_scrambled_or_backward_water(stages: dict[str, list[Stage]]) -> None:
+    for stage in stages["ripple"]:
+        true = stage.clip.pixels_THW3
+        mixed_THW3 = true[np.random.default_rng(0).permutation(len(true))]
+        for spoilt_THW3 in (frozen(true, 1), mixed_THW3, true[::-1]):
+            rings = measure(stage, spoilt_THW3)
+            assert rings["ripple_seen"] == 0 and np.isnan(rings["ripple_speed_error"])
 
 
 def test_who_continues_truly_scores_like_truth_and_who_scrambles_does_not(

@@ -1,7 +1,6 @@
 """Waves and light: does water answer, does wood float, do mirror images agree, does glass turn the view round?
 
 The model continues true clips, so camera, mirror, glass and basin are known; everything else is read off the pixels.
-Measured is what can be read off true clips: the speed of a single ring cannot, at 64×64 pixels (docs).
 
 Array suffixes: T frames, H height, W width, P points, 2 (column, row) in pixels, 3 axes.
 """
@@ -19,6 +18,7 @@ from kinema.config import WorldsConfig
 from kinema.data import Clip
 from kinema.evaluate.examples import coded, continued, frozen, unseen
 from kinema.evaluate.judge import COLORS, classify, is_judged, label_pieces, segment
+from kinema.evaluate.rings import Rings, ring_speed, rings_of
 from kinema.evaluate.statistics import finite_mean, score_of
 from kinema.evaluate.suite import Better, Exam, Pixels, Score, Strip, SuiteResult, Table
 from kinema.worlds import palette
@@ -33,7 +33,8 @@ from kinema.worlds.scene import Prop, Scene
 NAME = "waves"
 ABOUT = (
     "Waves and light: the model continues true clips of water, mirrors and clear balls. Is as much of the water in "
-    "motion, does wood float and stone sink, are reflections in place, does the view through a ball go the other way?"
+    "motion, do rings run as fast, does wood float and stone sink, are reflections in place, does the view through a "
+    "ball go the other way?"
 )
 CLIPS, QUICK_CLIPS = 8, 2  # of each family
 GIVEN = {"ripple": 1, "float": 1, "mirror": 5, "lens": 5}  # frames; what moves at first needs two latent frames
@@ -54,6 +55,12 @@ _SCORES: dict[str, tuple[str, str, Better]] = {
         "|share of the water's pixels in motion − the true share|, mean over frames from the splash on",
         "lower",
     ),
+    "ripple_speed_error": (
+        "ripple",
+        "|log2 of the rings' speed by the true one|, where rings are seen",
+        "lower",
+    ),
+    "ripple_seen": ("ripple", "share of clips in which the stone's rings are seen, at whatever speed", "higher"),
     "floats_or_sinks_right": (
         "float",
         "share of bodies that end at the surface or on the bottom as they must",
@@ -71,11 +78,12 @@ _SCORES: dict[str, tuple[str, str, Better]] = {
 
 @dataclass(frozen=True)
 class Stage:
-    """A true clip, its scene, and the pixels of the thing that bends light or holds water."""
+    """A true clip, its scene, the pixels of the thing that bends light or holds water, and the rings of a stone."""
 
     clip: Clip
     scene: Scene
     mask_HW: Mask
+    rings: Rings | None = None
 
     @property
     def given(self) -> int:
@@ -92,7 +100,7 @@ def run(exam: Exam) -> SuiteResult:
     }
     strips: list[tuple[float, Strip]] = []
     for family in GIVEN:
-        for clip in unseen(family, exam.worlds, each, partial(is_legible, worlds=exam.worlds)):
+        for clip in unseen(family, exam.worlds, each, partial(is_legible, worlds=exam.worlds), is_promising):
             stage, state = stage_of(clip, exam.worlds), clip.state
             assert state is not None
             prompt, seed = short_prompt(family, state), clip.source.seed % 2**20
@@ -110,9 +118,7 @@ def run(exam: Exam) -> SuiteResult:
             done += 1
             exam.on_progress(done, total)
     strips.sort(key=lambda pair: -np.nan_to_num(pair[0], nan=1e9))
-    note = (
-        "The speed of rings and the number of bodies under water are not measured: true clips do not let them be read."
-    )
+    note = "The number of bodies under water is not measured: true clips do not let it be read."
     return SuiteResult(
         *(NAME, ABOUT, scores(found), (_table(found),)), strips=tuple(s for _, s in strips[:STRIPS]), notes=(note,)
     )
@@ -130,7 +136,13 @@ def measure(stage: Stage, pixels_THW3: Pixels) -> dict[str, float]:
     """The measures of a clip's family; nan where the video shows nothing to be measured."""
     family = stage.clip.source.family
     if family == "ripple":
-        return {"water_in_motion_error": water_error(stage, pixels_THW3)}
+        assert stage.rings is not None
+        speed = ring_speed(stage.rings, pixels_THW3, _is_body(classify(pixels_THW3)[0]))
+        return {
+            "water_in_motion_error": water_error(stage, pixels_THW3),
+            "ripple_speed_error": abs(speed),
+            "ripple_seen": float(np.isfinite(speed)),
+        }
     if family == "float":
         return {"floats_or_sinks_right": fates_right(stage, pixels_THW3)}
     if family == "lens":
@@ -142,6 +154,11 @@ def measure(stage: Stage, pixels_THW3: Pixels) -> dict[str, float]:
     return {"reflection_error": finite_mean(error_T), "reflection_seen": float(np.isfinite(error_T[due_T]).mean())}
 
 
+def is_promising(scene: Scene) -> bool:
+    """One stone falls into the pool: the first frame shows no other, so nobody could know where more will fall."""
+    return scene.family != "ripple" or (scene.facts["kind"] == "stones" and len(scene.bodies) == 1)
+
+
 def is_legible(clip: Clip, worlds: WorldsConfig) -> bool:
     """Whether the true clip lets its measure be read."""
     state, family = clip.state, clip.source.family
@@ -150,7 +167,7 @@ def is_legible(clip: Clip, worlds: WorldsConfig) -> bool:
         return False
     whole = [body for body in state.bodies if body.material != "water"]
     if family == "ripple":
-        return state.facts["kind"] == "stones" and any(e.kind == "splash" and e.time_s < 1.5 for e in state.events)
+        return any(event.kind == "splash" and event.time_s < 1.5 for event in state.events)
     if family == "float":
         hidden = _LIKE_WATER[state.facts["water"]]
         return all(is_judged(body) and body.color not in hidden for body in whole) and len(
@@ -173,7 +190,9 @@ def stage_of(clip: Clip, worlds: WorldsConfig) -> Stage:
     state = clip.state
     assert state is not None
     if scene.water is not None:
-        return Stage(clip, scene, _water_pixels(scene, worlds))
+        mask_HW = _water_pixels(scene, worlds)
+        rings = rings_of(scene, mask_HW, worlds) if clip.source.family == "ripple" else None
+        return Stage(clip, scene, mask_HW, rings)
     shown_1B = np.zeros((1, len(scene.bodies)), dtype=bool)
     if clip.source.family == "lens":
         shown_1B[0, 1] = True

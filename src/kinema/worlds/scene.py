@@ -110,6 +110,7 @@ class Water:
     level_m: float
     tint: str  # of palette.WATER
     wall_color: str = "white"  # of palette.SCENERY, or glass
+    waves_g: float = 1.0  # gravity that drives the waves, by the true one; bodies fall and are lifted by the true one
 
 
 @dataclass(frozen=True)

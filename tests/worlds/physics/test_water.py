@@ -96,6 +96,13 @@ def test_long_waves_travel_with_the_square_root_of_g_times_depth() -> None:
     assert place_m / seconds == pytest.approx(math.sqrt(GRAVITY_MPS2 * 0.1), rel=0.02)
 
 
+def test_waves_that_four_times_the_gravity_drives_run_twice_as_fast() -> None:
+    plain, driven = (Surface(basin(3.2, 2.4, 0.5, **STILL, gravity_mps2=g * GRAVITY_MPS2)) for g in (1, 4))
+    for surface in (plain, driven):
+        pour(surface, 1.0, 0.7, 0.01, 0.1)
+    np.testing.assert_allclose(history(driven, 0.05, 20), history(plain, 0.1, 20), atol=1e-12)
+
+
 def test_waves_of_a_splash_in_deep_water_spread_as_cauchy_and_poisson_found() -> None:
     """Far from a splash the wave number at distance r and time t is g t² / 4r² (Lamb, art. 240)."""
     surface = Surface(basin(60.0, 0.5, 8.0, modes=(1200, 1), **STILL))

@@ -99,7 +99,7 @@ class WaterEffect:
         assert scene.water is not None
         self._water, self._bodies, self._releases = scene.water, scene.bodies, releases
         (x0, x1), (y0, y1), level = self._water.x_m, self._water.y_m, self._water.level_m
-        self.surface = Surface(basin(x1 - x0, y1 - y0, level))
+        self.surface = Surface(basin(x1 - x0, y1 - y0, level, gravity_mps2=GRAVITY_MPS2 * self._water.waves_g))
         self._size_3, self._corner_2 = np.array([x1 - x0, y1 - y0, level]), np.array([x0, y0])
         sampled = [points_in(body.info) for body in scene.bodies]
         self._first_B = np.cumsum([0, *(len(points) for points, _, _ in sampled)])
@@ -180,6 +180,7 @@ class WaterEffect:
         x, y = place_2 - self._corner_2
         height_m = max(self._water.level_m - depth_m, 0.0)
         state = (self.surface.height_MN, self.surface.rate_MN, share_MN)
+        impulse /= self._water.waves_g  # a rate is η' / ω, and ω² goes with gravity
         return exchange(*state, self.surface.basin.modes_3MN, self._size_3, x, y, height_m, volume, impulse)
 
     def _swallow(self, body: int, data: mujoco.MjData, velocity_3: Floats) -> None:

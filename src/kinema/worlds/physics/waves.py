@@ -64,12 +64,13 @@ def basin(
     modes: tuple[int, int] = MODES,
     damping_per_s: float = DAMPING_PER_S,
     viscosity: float = EDDY_VISCOSITY,
+    gravity_mps2: float = GRAVITY_MPS2,
 ) -> Basin:
     """The modes of a rectangular basin; ``damping_per_s`` and ``viscosity`` of 0 keep a wave's energy for ever."""
     kx_M = np.pi / width_m * np.arange(modes[0])
     ky_N = np.pi / length_m * np.arange(modes[1])
     k_MN = np.hypot(kx_M[:, None], ky_N[None, :])
-    frequency_MN = np.sqrt(GRAVITY_MPS2 * k_MN * np.tanh(k_MN * depth_m))
+    frequency_MN = np.sqrt(gravity_mps2 * k_MN * np.tanh(k_MN * depth_m))
     norm_MN = np.full(modes, width_m * length_m / 4)
     norm_MN[0, :] *= 2
     norm_MN[:, 0] *= 2
