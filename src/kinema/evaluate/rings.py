@@ -88,7 +88,7 @@ def _courses(there_THW: Mask) -> Callable[[Floats], Floats]:
 
 
 def _cosine(first_P: Floats, second_P: Floats) -> float:
-    return float(first_P @ second_P / max(np.linalg.norm(first_P) * np.linalg.norm(second_P), 1e-9))
+    return float(first_P @ second_P) / max(float(np.linalg.norm(first_P) * np.linalg.norm(second_P)), 1e-9)
 
 
 def _smooth(pixels_THW3: Pixels) -> Floats:

@@ -88,7 +88,8 @@ def frames_to_see(track: Track, tracks: list[Track]) -> NDArray[np.int64]:
     """Up to ``FRAMES`` frames that show a body whole, or its largest frame if none does."""
     whole_T = whole_frames(track, tracks)
     frames = np.flatnonzero(whole_T) if whole_T.any() else np.array([track.area_T.argmax()])
-    return frames[np.unique(np.linspace(0, len(frames) - 1, FRAMES).round().astype(int))]
+    chosen: NDArray[np.int64] = frames[np.unique(np.linspace(0, len(frames) - 1, FRAMES).round().astype(int))]
+    return chosen
 
 
 def frame_features(mask_HW: NDArray[np.bool_], pixels_HW3: NDArray[np.uint8]) -> Floats:

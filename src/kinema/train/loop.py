@@ -292,7 +292,7 @@ def _value(per_step: PerStep | None, step: int) -> float:
 
 @contextmanager
 def _signals() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set, so that the step in hand can be finished and saved; twice end it at once."""
+    """An event that Ctrl-C and SIGTERM set, so that the step in hand can be finished and saved; a second ends it."""
     stopped = threading.Event()
 
     def stop(*_: object) -> None:
