@@ -18,6 +18,7 @@ from kinema.sample import rollout
 from kinema.sample.condition import Condition
 from kinema.sample.order import Order
 from kinema.sample.pipeline import Pipeline
+from kinema.sample.request import Request
 from kinema.sample.rollout import CONTEXT_LEVEL, lead_back, window_clock_s, windows
 from kinema.shapes import TokenGrid
 
@@ -47,17 +48,20 @@ def test_windows_see_what_was_generated_under_slight_noise_and_do_not_change_it(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[Condition, Tensor]] = []
+    guidance: list[float] = []
     denoise = rollout.denoise
 
-    def spy(model: object, words: object, request: object, condition: Condition, *rest: object) -> Tensor:
+    def spy(model: object, words: object, request: Request, condition: Condition, *rest: object) -> Tensor:
         seen.append((condition, denoise(model, words, request, condition, *rest)))  # type: ignore[arg-type]
+        guidance.append(request.guidance)
         return seen[-1][1]
 
     monkeypatch.setattr(rollout, "denoise", spy)
-    order = Order("a red ball", seconds=6, size=(32, 32), steps=2, rollout=True)
+    order = Order("a red ball", seconds=6, size=(32, 32), steps=2, guidance=3.0, rollout=True)
     latents_CTHW = pipeline.sample(pipeline.request(order))[0]
     plan = windows(latents_CTHW.shape[1], 9, 4)
     assert len(seen) == len(plan) == 3 and not seen[0][0].known_T.any()
+    assert guidance == [3.0, 1.5, 1.5]
     for (start, stop), (condition, new_BCTHW) in zip(plan, seen, strict=True):
         known = condition.known_T
         assert (condition.level_T[known] == CONTEXT_LEVEL).all()

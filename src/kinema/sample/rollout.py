@@ -9,7 +9,7 @@ Suffixes: B variations, C channels, T latent frames, H height, W width.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -23,6 +23,7 @@ from kinema.sample.request import Request
 from kinema.shapes import latent_time_s
 
 CONTEXT_LEVEL = 0.05  # noise under which a window sees what was generated before it
+ONWARD = 0.25  # share of the guidance for windows after the first: each would sharpen what it hands on, and it adds up
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ def sample(
     """
     latents_BCTHW = condition.data_BCTHW.clone()
     plan = windows(condition.shape.frames, request.window, request.context)
+    onward = replace(request, guidance=1 + ONWARD * (request.guidance - 1))
     done = 0  # latent frames sampled so far
     for place, (start, stop) in enumerate(plan):
         seen = condition.with_known(start, latents_BCTHW[:, :, start:done], CONTEXT_LEVEL) if done else condition
@@ -72,7 +74,8 @@ def sample(
         report = _count_on(on_step, place, len(plan), request.steps_taken)
         noise = noise_BCTHW[:, :, start:stop]
         shift = native.shift_of(part.shape.tokens.count)
-        new_BCTHW = denoise(model, words, request, part, noise, shift, segment, report)
+        asked = onward if done else request
+        new_BCTHW = denoise(model, words, asked, part, noise, shift, segment, report)
         latents_BCTHW[:, :, done:stop] = new_BCTHW[:, :, done - start :]
         done = stop
     return latents_BCTHW
