@@ -55,7 +55,7 @@ FAR = {
     "adherence": ("colors_present", "count_right", "shape_right", "moves_right", "falls_right"),
     "words": ("named_things_right", "left_right", "large_right", "material_right", "family_right"),
     "timing": ("timing_error_s", "event_seen"),
-    "waves": ("water_in_motion_error", "ripple_seen", "reflection_seen", "lens_error"),
+    "waves": ("water_in_motion_error", "ripple_seen", "reflection_seen", "lens_error", "refraction_seen"),
     "frechet": ("frechet_distance",),
 }
 """Scores that show it; ``preference`` has no truth to be far from, and a test of its own for untrained networks."""

@@ -78,6 +78,22 @@ def test_a_ball_turns_the_way_round_and_a_plain_pane_would_not(stages: dict[str,
         assert np.isnan(measure(stage, frozen(true, 5))["lens_error"])
 
 
+def test_a_ball_shows_its_own_index_through_a_codec_too_and_nothing_where_all_is_still(
+    stages: dict[str, list[Stage]],
+) -> None:
+    codec = load("nano").codec
+    for stage in stages["lens"]:
+        true = stage.clip.pixels_THW3
+        copy = measure(stage, reconstruct(codec, true)[0])
+        assert copy["refraction_seen"] == 1 and copy["refraction_error"] == 0
+        ball, body = stage.scene.bodies[1], stage.scene.bodies[0]
+        gone = replace(stage.scene, bodies=(body, replace(ball, index=1.0), *stage.scene.bodies[2:]))
+        without = measure(stage, film(gone, move(stage.scene, WORLDS), WORLDS).pixels_THW3)
+        assert without["refraction_seen"] == 1 and without["refraction_error"] == pytest.approx(0.5)
+        for spoilt_THW3 in (frozen(true, 5), np.concatenate([true[:5], true[:4:-1]])):
+            assert measure(stage, spoilt_THW3)["refraction_seen"] == 0
+
+
 def test_floating_and_sinking_are_told_apart_and_exchanged_fates_are_wrong(stages: dict[str, list[Stage]]) -> None:
     right = [true_value(stage, "floats_or_sinks_right") for stage in stages["float"]]
     assert np.mean(right) >= 0.75, right

@@ -52,7 +52,7 @@ def rings_of(scene: Scene, mask_HW: Mask, worlds: WorldsConfig) -> Rings:
     splash_s = min(event.time_s for event in motion.events if event.kind == "splash")
     there_THW = mask_HW & ~np.any([image.ids_THW == 0 for image in images], axis=0)
     there_THW[: int(splash_s * worlds.fps)] = False
-    still_THW3, *moving = (_smooth(image.pixels_THW3) for image in images)
+    still_THW3, *moving = (smooth(image.pixels_THW3) for image in images)
     return Rings(still_THW3, np.stack(moving) - still_THW3, there_THW)
 
 
@@ -68,14 +68,14 @@ def ring_speed(rings: Rings, pixels_THW3: Pixels, body_THW: Mask) -> float:
         body_THW: its pixels that show coloured bodies, which do not count.
     """
     there_THW = rings.there_THW & ~body_THW
-    course = _courses(there_THW)
-    video_P = course(_smooth(pixels_THW3) - rings.still_THW3)
-    likeness = [_cosine(video_P, course(ring_THW3)) for ring_THW3 in rings.ring_CTHW3]
+    course = courses(there_THW)
+    video_P = course(smooth(pixels_THW3) - rings.still_THW3)
+    likeness = [cosine(video_P, course(ring_THW3)) for ring_THW3 in rings.ring_CTHW3]
     best = int(np.argmax(likeness))
     return float(np.log2(GRAVITIES[best]) / 2) if likeness[best] > SEEN else float("nan")
 
 
-def _courses(there_THW: Mask) -> Callable[[Floats], Floats]:
+def courses(there_THW: Mask) -> Callable[[Floats], Floats]:
     """Takes from every pixel its mean over the frames in which it counts, and leaves the others out."""
     count_HW1 = np.maximum(there_THW.sum(axis=0), 1)[..., None]
 
@@ -87,11 +87,12 @@ def _courses(there_THW: Mask) -> Callable[[Floats], Floats]:
     return course
 
 
-def _cosine(first_P: Floats, second_P: Floats) -> float:
+def cosine(first_P: Floats, second_P: Floats) -> float:
+    """How alike two courses are, whatever their size."""
     return float(first_P @ second_P) / max(float(np.linalg.norm(first_P) * np.linalg.norm(second_P)), 1e-9)
 
 
-def _smooth(pixels_THW3: Pixels) -> Floats:
+def smooth(pixels_THW3: Pixels) -> Floats:
     """Means over 3×3 pixels: a codec keeps no finer ripples."""
     padded = np.pad(pixels_THW3.astype(np.float64), ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
     height, width = pixels_THW3.shape[1:3]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from kinema.config import WorldsConfig
 from kinema.data import Clip
 from kinema.evaluate.examples import coded, continued, frozen, unseen
 from kinema.evaluate.judge import COLORS, classify, is_judged, label_pieces, segment
+from kinema.evaluate.refraction import Views, seen_index, views_of
 from kinema.evaluate.rings import Rings, ring_speed, rings_of
 from kinema.evaluate.statistics import finite_mean, score_of
 from kinema.evaluate.suite import Better, Exam, Pixels, Score, Strip, SuiteResult, Table
@@ -45,6 +46,7 @@ LEAST_FRAMES = 4  # in which a body and its image must be seen
 LEAST_WAY_PX = 8.0  # of the body behind a lens, on a picture of 64×64
 _LAST_S, _FIRST = 0.75, 4  # a body has floated up or sunk by so long before the end; it is seen in a first frame
 _LEGIBLE = 2 / 64  # of the picture's height: a true reflection that is read no better than that is left out
+_LENS = 1  # of the bodies of a scene of that family
 _LIKE_WATER = {"clear": (), "blue": ("blue", "cyan"), "green": ("green", "lime", "cyan")}
 
 Mask = NDArray[np.bool_]
@@ -73,21 +75,37 @@ _SCORES: dict[str, tuple[str, str, Better]] = {
     ),
     "reflection_seen": ("mirror", "share of the frames with a true reflection in which there is one", "higher"),
     "lens_error": ("lens", "|motion seen through the ball by motion beside it − that of Snell's law|", "lower"),
+    "refraction_error": (
+        "lens",
+        "|index of refraction that the ball's picture shows − its own|, where one is seen",
+        "lower",
+    ),
+    "refraction_seen": ("lens", "share of clips in which a view through the ball is seen, of whatever index", "higher"),
 }
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A true clip, its scene, the pixels of the thing that bends light or holds water, and the rings of a stone."""
+    """A true clip, its scene, the pixels of the thing that bends light or holds water, and the shape of films."""
 
     clip: Clip
     scene: Scene
     mask_HW: Mask
-    rings: Rings | None = None
+    worlds: WorldsConfig
 
     @property
     def given(self) -> int:
         return GIVEN[self.clip.source.family]
+
+    @cached_property
+    def rings(self) -> Rings:
+        """Films of a stone's rings at several speeds."""
+        return rings_of(self.scene, self.mask_HW, self.worlds)
+
+    @cached_property
+    def views(self) -> Views:
+        """Films of what is seen through balls of several indices."""
+        return views_of(self.scene, _LENS, self.mask_HW, self.worlds, self.given)
 
 
 def run(exam: Exam) -> SuiteResult:
@@ -136,7 +154,6 @@ def measure(stage: Stage, pixels_THW3: Pixels) -> dict[str, float]:
     """The measures of a clip's family; nan where the video shows nothing to be measured."""
     family = stage.clip.source.family
     if family == "ripple":
-        assert stage.rings is not None
         speed = ring_speed(stage.rings, pixels_THW3, _is_body(classify(pixels_THW3)[0]))
         return {
             "water_in_motion_error": water_error(stage, pixels_THW3),
@@ -146,7 +163,12 @@ def measure(stage: Stage, pixels_THW3: Pixels) -> dict[str, float]:
     if family == "float":
         return {"floats_or_sinks_right": fates_right(stage, pixels_THW3)}
     if family == "lens":
-        return {"lens_error": lens_error(stage, pixels_THW3)}
+        index = seen_index(stage.views, pixels_THW3)
+        return {
+            "lens_error": lens_error(stage, pixels_THW3),
+            "refraction_error": abs(index - palette.MATERIALS["glass"].index),  # of which all balls are
+            "refraction_seen": float(np.isfinite(index)),
+        }
     true_T, error_T = (
         reflection_errors(stage, pixels)[stage.given :] for pixels in (stage.clip.pixels_THW3, pixels_THW3)
     )
@@ -190,19 +212,17 @@ def stage_of(clip: Clip, worlds: WorldsConfig) -> Stage:
     state = clip.state
     assert state is not None
     if scene.water is not None:
-        mask_HW = _water_pixels(scene, worlds)
-        rings = rings_of(scene, mask_HW, worlds) if clip.source.family == "ripple" else None
-        return Stage(clip, scene, mask_HW, rings)
+        return Stage(clip, scene, _water_pixels(scene, worlds), worlds)
     shown_1B = np.zeros((1, len(scene.bodies)), dtype=bool)
     if clip.source.family == "lens":
-        shown_1B[0, 1] = True
+        shown_1B[0, _LENS] = True
     still = Motion(
         *(state.position_TB3[:1], state.orientation_TB4[:1], state.velocity_TB3[:1], state.angular_velocity_TB3[:1]),
         *(shown_1B, ()),
     )
     ids_HW = film(scene, still, replace(worlds, frames=1)).ids_THW[0]
-    thing = 1 if clip.source.family == "lens" else len(scene.bodies) + scene.props.index(_mirror(scene))
-    return Stage(clip, scene, ids_HW == thing)
+    thing = _LENS if clip.source.family == "lens" else len(scene.bodies) + scene.props.index(_mirror(scene))
+    return Stage(clip, scene, ids_HW == thing, worlds)
 
 
 def water_error(stage: Stage, pixels_THW3: Pixels) -> float:
