@@ -10,14 +10,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kinema.config import WorldsConfig
-from kinema.evaluate.rings import Floats, Mask, cosine, courses, smooth
+from kinema.evaluate.rings import RAYS, Floats, Mask, nearest_film, smooth
 from kinema.evaluate.suite import Pixels
 from kinema.worlds.make import film, move
 from kinema.worlds.scene import Scene
 
 INDICES = (1.0, 1.15, 1.33, 1.5, 1.7, 1.9)  # of refraction; 1 is no ball at all
 SEEN = 0.5  # likeness from which a video shows the view of one of the films
-RAYS = 5  # a pixel of the films: other rays than those of true clips, so that no film is a true clip's bytes
 
 
 @dataclass(frozen=True)
@@ -59,8 +58,5 @@ def seen_index(views: Views, pixels_THW3: Pixels) -> float:
 
     Compared are courses in time: every pixel less its own mean, so that what stands still does not count.
     """
-    course = courses(views.there_THW)
-    video_P = course(smooth(pixels_THW3))
-    likeness = [cosine(video_P, course(film_THW3)) for film_THW3 in views.film_CTHW3]
-    best = int(np.argmax(likeness))
-    return INDICES[best] if likeness[best] > SEEN else float("nan")
+    best = nearest_film(smooth(pixels_THW3), views.film_CTHW3, views.there_THW, SEEN)
+    return float("nan") if best is None else INDICES[best]

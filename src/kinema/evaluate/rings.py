@@ -67,15 +67,20 @@ def ring_speed(rings: Rings, pixels_THW3: Pixels, body_THW: Mask) -> float:
         pixels_THW3: of the video.
         body_THW: its pixels that show coloured bodies, which do not count.
     """
-    there_THW = rings.there_THW & ~body_THW
-    course = courses(there_THW)
-    video_P = course(smooth(pixels_THW3) - rings.still_THW3)
-    likeness = [cosine(video_P, course(ring_THW3)) for ring_THW3 in rings.ring_CTHW3]
+    best = nearest_film(smooth(pixels_THW3) - rings.still_THW3, rings.ring_CTHW3, rings.there_THW & ~body_THW, SEEN)
+    return float("nan") if best is None else float(np.log2(GRAVITIES[best]) / 2)
+
+
+def nearest_film(video_THW3: Floats, film_CTHW3: Floats, there_THW: Mask, seen: float) -> int | None:
+    """The film whose courses in time are most like a video's, or None if no cosine exceeds ``seen``."""
+    course = _courses(there_THW)
+    video_P = course(video_THW3)
+    likeness = [_cosine(video_P, course(film_THW3)) for film_THW3 in film_CTHW3]
     best = int(np.argmax(likeness))
-    return float(np.log2(GRAVITIES[best]) / 2) if likeness[best] > SEEN else float("nan")
+    return best if likeness[best] > seen else None
 
 
-def courses(there_THW: Mask) -> Callable[[Floats], Floats]:
+def _courses(there_THW: Mask) -> Callable[[Floats], Floats]:
     """Takes from every pixel its mean over the frames in which it counts, and leaves the others out."""
     count_HW1 = np.maximum(there_THW.sum(axis=0), 1)[..., None]
 
@@ -87,8 +92,7 @@ def courses(there_THW: Mask) -> Callable[[Floats], Floats]:
     return course
 
 
-def cosine(first_P: Floats, second_P: Floats) -> float:
-    """How alike two courses are, whatever their size."""
+def _cosine(first_P: Floats, second_P: Floats) -> float:
     return float(first_P @ second_P) / max(float(np.linalg.norm(first_P) * np.linalg.norm(second_P)), 1e-9)
 
 
