@@ -232,7 +232,9 @@ def _evaluate(verbs: Verbs[Parser]) -> None:
     parser.add_argument(
         "--suite", action="append", default=[], metavar="NAME", help="run this one alone; repeatable (all suites)"
     )
-    parser.add_argument("--quick", action="store_true", help="all suites in some five minutes, with wider intervals")
+    parser.add_argument(
+        "--quick", action="store_true", help="all suites in at most five minutes, with fewer clips and steps"
+    )
     _weights(parser)
     parser.add_argument("--against", metavar="DIR", help="a second model: both columns, and their difference")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of report.json and report.html")

@@ -77,7 +77,7 @@ class FlowConfig:
     logit_std: float = 1.0
     shift: float = 1.0  # σ ← shift·σ / (1 + (shift − 1)·σ)
     shift_from: int = 0  # training step from which the shift holds
-    clean_first_share: float = 0.2  # clips with given latent frames (noise 0): the first ones, or around a hole
+    clean_first_share: float = 0.2  # clips with given latent frames (noise 0), at one end or both
     independent_share: float = 0.1  # clips with one level per latent frame (diffusion forcing)
 
 

@@ -16,7 +16,7 @@ from evaluate.models import Painter, exam_of
 from kinema.cli import main
 from kinema.evaluate import report, suites
 from kinema.evaluate.statistics import rate, score_of
-from kinema.evaluate.suite import Curve, Exam, Strip, SuiteResult, Table
+from kinema.evaluate.suite import Curve, Exam, Pixels, Strip, SuiteResult, Table
 from kinema.sample.pipeline import Pipeline
 
 
@@ -73,6 +73,36 @@ def test_kept_clips_depend_on_everything_that_was_asked(tmp_path: Path) -> None:
         for prompt, seed, options in asked:
             cache.make(prompt, seed, **options)
     assert painter.calls == len(asked)
+
+
+def test_codec_copies_are_made_once_for_all_suites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = exam_of(Painter(), tmp_path).cache
+    made: list[Any] = []
+    clip_THW3 = np.random.default_rng(0).integers(0, 256, (5, 64, 64, 3), np.uint8)
+
+    def halved(codec: Any, pixels_THW3: Pixels) -> tuple[Pixels, float]:
+        made.append(codec)
+        return pixels_THW3 // 2, 0.0
+
+    monkeypatch.setattr("kinema.evaluate.suite.reconstruct", halved)
+    for asked_THW3 in (clip_THW3, clip_THW3.copy(), clip_THW3 ^ 1):
+        np.testing.assert_array_equal(cache.coded(asked_THW3), asked_THW3 // 2)
+    assert len(made) == 2
+
+
+def test_a_quick_exam_takes_half_of_the_steps(tmp_path: Path) -> None:
+    taken: list[int | None] = []
+
+    def answer(prompt: str, seed: int, steps: int | None = None) -> Pixels:
+        taken.append(steps)
+        return np.zeros((9, 64, 64, 3), np.uint8)
+
+    painter = Painter(answer)
+    for quick, steps in ((True, painter.card.sampling.steps // 2), (False, None)):
+        suites.run([cast(Pipeline, painter)], [SUITE], quick, tmp_path)
+        assert taken == [steps] * 2  # kept clips of the other size are not taken for these
+        taken.clear()
+    assert suites.sampling_of(painter.card, quick=True).steps * 2 == painter.card.sampling.steps
 
 
 def test_reports_hold_both_models_and_their_difference(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ FEW: tuple[tuple[ModuleType, str, Any], ...] = (
     *((module, "QUICK_CLIPS", 1) for module in (state, laws, consistency, phyworld, waves)),
     *((permanence, "QUICK_CLIPS", 2), (timing, "QUICK_CLIPS", 2), (timing, "QUICK_FAMILIES", ("throw",))),
     *((causes, "QUICK_ROWS", 2), (causes, "QUICK_PANES", 1), (causes, "QUICK_SPEEDS_MPS", (2.0, 5.5))),
-    *((words, "QUICK_FAMILIES", ("fall",)), (words, "QUICK_PAIRS", 1), (words, "MATERIAL_SCENES", 3)),
+    *((words, "QUICK_FAMILIES", ("fall",)), (words, "QUICK_PAIRS", 1), (words, "QUICK_MATERIAL_SCENES", 3)),
     *((words, "FAMILIES", ("ramp", "ripple", "mirror")), (frechet, "FAMILIES", ("ramp", "ripple", "mirror"))),
     *((preference, "QUICK_PAIRS", 1), (preference, "VIOLATIONS", preference.VIOLATIONS[:2])),
 )

@@ -52,10 +52,10 @@ def run(options: argparse.Namespace) -> None:
             options.out / "generated",
             lambda name, share: progress.update(task, description=name, completed=share),
         )
-    subjects = [
-        report.Subject(pipeline.card.name, pipeline.sha256, dataclasses.asdict(pipeline.card.sampling))
-        for pipeline in pipelines
-    ]
+    subjects = []
+    for pipeline in pipelines:
+        sampling = dataclasses.asdict(suites.sampling_of(pipeline.card, options.quick))
+        subjects.append(report.Subject(pipeline.card.name, pipeline.sha256, sampling))
     whole_text(options.out / "report.json", report.to_json(subjects, results, options.quick))
     whole_text(options.out / "report.html", report.to_html(subjects, results, options.quick))
     if options.update_card:

@@ -35,7 +35,7 @@ ABOUT = (
     "paint stay where they are."
 )
 ORBIT_GIVEN, PAINT_GIVEN = 5, 9
-CLIPS, QUICK_CLIPS = 16, 3  # of each family
+CLIPS, QUICK_CLIPS = 16, 2  # of each family
 ANGLES_DEG = np.arange(-150.0, 150.5, 0.5)  # of the camera from where it begins, anticlockwise from above
 LEAST_WHOLE = 0.6  # share of the frames
 LEAST_STROKE = 12  # pixels of the stroke that the given frames hold

@@ -13,7 +13,6 @@ from kinema.data import Clip
 from kinema.evaluate.judge import is_judged
 from kinema.evaluate.statistics import score_of
 from kinema.evaluate.suite import Better, Exam, Pixels, Score
-from kinema.sample.generate import reconstruct
 from kinema.worlds.make import draw_scene, make_clip
 from kinema.worlds.scene import Scene
 
@@ -54,7 +53,7 @@ def columns_of(exam: Exam, clip: Clip, prompt: str, given: int, seed: int) -> di
     """The columns of a continued clip: ``truth``, ``codec``, ``frozen`` and ``model``."""
     return {
         "truth": clip.pixels_THW3,
-        "codec": coded(exam, clip.pixels_THW3),
+        "codec": exam.cache.coded(clip.pixels_THW3),
         "frozen": frozen(clip.pixels_THW3, given),
         "model": continued(exam, clip, prompt, given, seed),
     }
@@ -86,11 +85,6 @@ def runs_of(mask_T: NDArray[np.bool_], least: int) -> int:
     """How often at least so many frames in a row are set."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask_T, [False]]).astype(int)))
     return int(np.count_nonzero(edges[1::2] - edges[::2] >= least))
-
-
-def coded(exam: Exam, pixels_THW3: Pixels) -> Pixels:
-    """What the model's codec keeps of a clip."""
-    return reconstruct(exam.pipeline.codec, pixels_THW3)[0]
 
 
 def frozen(pixels_THW3: Pixels, given: int) -> Pixels:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kinema.evaluate import words
-from kinema.evaluate.examples import TEST_SEED, coded, unseen
+from kinema.evaluate.examples import TEST_SEED, unseen
 from kinema.evaluate.families import FAMILIES
 from kinema.evaluate.statistics import score_of
 from kinema.evaluate.suite import Exam, Pixels, SuiteResult
@@ -61,7 +61,7 @@ def run(exam: Exam) -> SuiteResult:
             shown = {
                 "model": exam.cache.make(short_prompt(family, clip.state), seed=clip.source.seed % 2**20),
                 "truth": clip.pixels_THW3,
-                "codec": coded(exam, clip.pixels_THW3),
+                "codec": exam.cache.coded(clip.pixels_THW3),
             }
             for column, pixels_THW3 in shown.items():
                 sets[column].append(features(pixels_THW3))

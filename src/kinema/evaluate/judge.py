@@ -124,7 +124,7 @@ def _color_table() -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
     code = (np.arange(1 << _TABLE_BITS) * step + (step - 1) / 2) / 255
     linear = np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)  # sRGB → linear light
     linear_N3 = np.stack(np.meshgrid(linear, linear, linear, indexing="ij"), axis=-1).reshape(-1, 3)
-    point_N2 = _chromaticity(linear_N3)
+    point_N2 = chromaticity(linear_N3)
     best_N = np.minimum(*(_distance(point_N2, np.zeros(2), _chroma(end)) for end in (_SKY, _WALL)))
     neutral_N = (best_N < _SCENERY**2) | (linear_N3.sum(axis=-1) < _DARKEST)
     label_N = np.full(len(point_N2), -1, dtype=np.int8)
@@ -217,15 +217,18 @@ def label_pieces(mask_HW: NDArray[np.bool_]) -> NDArray[np.int32]:
     return label_HW
 
 
-def _chromaticity(linear_N3: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Linear RGB → two orthonormal coordinates in the plane red + green + blue = 1, with white at the origin."""
-    share_N3 = linear_N3 / np.maximum(linear_N3.sum(axis=-1, keepdims=True), 1e-6)
+def chromaticity(linear_N3: NDArray[np.float64], black: float = 1e-6) -> NDArray[np.float64]:
+    """Linear RGB → two orthonormal coordinates in the plane red + green + blue = 1, with white at the origin.
+
+    Below ``black``, the sum of all three, points move to the origin.
+    """
+    share_N3 = linear_N3 / np.maximum(linear_N3.sum(axis=-1, keepdims=True), black)
     red, green, blue = share_N3.T
     return np.stack([(red - green) / np.sqrt(2), (red + green - 2 * blue) / np.sqrt(6)], axis=-1)
 
 
 def _chroma(rgb: ArrayLike) -> NDArray[np.float64]:
-    chroma_2: NDArray[np.float64] = _chromaticity(np.array([rgb]))[0]
+    chroma_2: NDArray[np.float64] = chromaticity(np.array([rgb]))[0]
     return chroma_2
 
 

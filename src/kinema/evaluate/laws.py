@@ -35,7 +35,7 @@ ABOUT = (
     "One frame is given where all begins at rest, five where something moves; only what follows is scored."
 )
 GIVEN = {"fall": 1, "throw": 5, "collide": 5, "ramp": 1, "pendulum": 1}  # frames
-CLIPS, QUICK_CLIPS = 14, 3  # of each family
+CLIPS, QUICK_CLIPS = 14, 2  # of each family
 STRIPS = 6
 MOST_BODIES = 2
 PLANE_M = 0.1  # how far bodies leave the plane in which they begin

@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinema.config import WorldsConfig
-from kinema.evaluate.judge import COLORS, FAMILIES, Track, segment
-from kinema.evaluate.silhouette import Classifier, fit, frames_to_see, grown, soften
+from kinema.evaluate.judge import COLORS, FAMILIES, Track, chromaticity, segment
+from kinema.evaluate.silhouette import Classifier, curved_surface, fit, frames_to_see, grown, soften
 from kinema.evaluate.suite import Pixels
 from kinema.worlds import palette
 from kinema.worlds.make import draw_scene, film, move
@@ -39,6 +39,7 @@ _TURNS = ("rubber", "metal", "wood", "matte", "metal", "wood")  # of the bodies 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _LUMA = np.array([0.2126, 0.7152, 0.0722])
 _DARK, _DIM = 0.005, 0.01  # added before the logarithms of light: of points, and of means
+_BLACK = 1e-4  # light of a point that has no colour
 _LEAST_INNER = 6  # points; smaller bodies are looked at with their rim
 
 Floats = NDArray[np.float64]
@@ -82,8 +83,8 @@ def frame_features(mask_HW: NDArray[np.bool_], pixels_HW3: NDArray[np.uint8], co
     scenery = _scenery_light(mask_HW, linear_HW3)
     point_P2 = np.argwhere(inner_HW)
     offset_P2 = (point_P2 - point_P2.mean(axis=0)) / np.sqrt(mask_HW.sum() / np.pi)  # a disc has radius 1
-    light_K, light_rest_P = _surface(offset_P2, light_P)
-    pure_K, pure_rest_P = _surface(offset_P2, pure_P)
+    light_K, light_rest_P = curved_surface(offset_P2, light_P)
+    pure_K, pure_rest_P = curved_surface(offset_P2, pure_P)
     together_22 = np.cov(light_P, pure_P)
     ends_P3 = np.stack([linear_P3[ends_P].mean(axis=0) for ends_P in (light_P >= light_Q[3], light_P <= light_Q[1])])
     return np.concatenate(
@@ -155,10 +156,7 @@ def labelled_features(seeds: Iterable[int], worlds: WorldsConfig, step: int = 3)
 
 def _saturation(linear_P3: Floats, named_3: Floats) -> tuple[Floats, Floats]:
     """How far points are from white towards a colour, whose own place is 1, and how far beside that way."""
-    red_P, green_P, blue_P = (linear_P3 / np.maximum(linear_P3.sum(axis=1, keepdims=True), 1e-4)).T
-    red, green, blue = named_3 / named_3.sum()
-    across_P, up_P = (red_P - green_P) / np.sqrt(2), (red_P + green_P - 2 * blue_P) / np.sqrt(6)
-    across, up = (red - green) / np.sqrt(2), (red + green - 2 * blue) / np.sqrt(6)
+    (across_P, up_P), (across, up) = chromaticity(linear_P3, _BLACK).T, chromaticity(named_3)
     length = across**2 + up**2
     return (across_P * across + up_P * up) / length, (up_P * across - across_P * up) / length
 
@@ -175,14 +173,6 @@ def _scenery_light(mask_HW: NDArray[np.bool_], linear_HW3: Floats) -> tuple[floa
 
     height = len(mask_HW)
     return mean(row_P >= 0), mean(row_P < 0.25 * height), mean(row_P > 0.75 * height)
-
-
-def _surface(offset_P2: Floats, value_P: Floats) -> tuple[Floats, Floats]:
-    """The curved surface that fits values best: its five slopes and bends, and what it leaves."""
-    row_P, column_P = offset_P2.T
-    terms_PK = np.stack([np.ones(len(row_P)), row_P, column_P, row_P**2, column_P**2, row_P * column_P], axis=1)
-    curve_K = np.linalg.lstsq(terms_PK, value_P, rcond=None)[0]
-    return curve_K[1:], value_P - terms_PK @ curve_K
 
 
 def _roughness(inner_HW: NDArray[np.bool_], light_P: Floats) -> list[float]:

@@ -31,7 +31,7 @@ ABOUT = (
     "stays there, and nothing appears from nowhere or vanishes."
 )
 GIVEN = 5
-CLIPS, QUICK_CLIPS = 24, 5
+CLIPS, QUICK_CLIPS = 24, 3
 STRIPS = 6
 LEAST_FRAMES = 3  # of a body that comes out, appears or vanishes; less is a flicker
 SPEED_FRAMES = 5  # after it has come out, over which its speed is taken

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinema.config import WorldsConfig
-from kinema.evaluate.examples import TEST_SEED, coded
+from kinema.evaluate.examples import TEST_SEED
 from kinema.evaluate.statistics import finite_mean, score_of
 from kinema.evaluate.suite import Exam, Pixels, Score, Strip, SuiteResult, Table
 from kinema.worlds import flat
@@ -77,7 +77,7 @@ def run(exam: Exam) -> SuiteResult:
             for seed in range(count):
                 number = (HELD_OUT_SEED if out else TEST_SEED) + seed
                 clip, motion = flat.make(scene, number, worlds, out), flat.move(scene, number, FRAMES, FPS, out)
-                shown = {"truth": clip.pixels_THW3, "codec": coded(exam, clip.pixels_THW3)}
+                shown = {"truth": clip.pixels_THW3, "codec": exam.cache.coded(clip.pixels_THW3)}
                 if trained:
                     shown["model"] = _continued(exam, scene, clip.pixels_THW3, seed)
                 for name, pixels_THW3 in shown.items():

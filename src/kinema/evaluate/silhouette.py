@@ -108,9 +108,7 @@ def frame_features(mask_HW: NDArray[np.bool_], pixels_HW3: NDArray[np.uint8]) ->
 
     light_P = np.log((pixels_HW3[mask_HW] / 255.0) ** 2.2 @ _LUMA + 0.01)
     light_P -= light_P.mean()
-    row_P, column_P = offset_P2.T
-    terms_PK = np.stack([np.ones(area), row_P, column_P, row_P**2, column_P**2, row_P * column_P], axis=1)
-    curve_K = np.linalg.lstsq(terms_PK, light_P, rcond=None)[0]
+    light_K, light_rest_P = curved_surface(offset_P2, light_P)
     bin_row_P = (point_P2[:, 0] - top) * _BINS // tall
     bin_column_P = (point_P2[:, 1] - left) * _BINS // wide
     rows, columns = (np.bincount(bins, minlength=_BINS) for bins in (bin_row_P, bin_column_P))
@@ -119,13 +117,21 @@ def frame_features(mask_HW: NDArray[np.bool_], pixels_HW3: NDArray[np.uint8]) ->
         [
             [area / (tall * wide), np.log(tall / wide), minor / major, 1 / (4 * minor * major)],
             [1 / support_D.max() ** 2, width_D.min(), width_D.max(), *outline],
-            [light_P.std(), (light_P - terms_PK @ curve_K).std(), *curve_K[1:]],
+            [light_P.std(), light_rest_P.std(), *light_K],
             rows / rows.max(),
             columns / columns.max(),
             row_light / np.maximum(rows, 1),
             column_light / np.maximum(columns, 1),
         ]
     )
+
+
+def curved_surface(offset_P2: Floats, value_P: Floats) -> tuple[Floats, Floats]:
+    """The surface of second degree that fits values best: its five slopes and bends, and what it leaves."""
+    row_P, column_P = offset_P2.T
+    terms_PK = np.stack([np.ones(len(row_P)), row_P, column_P, row_P**2, column_P**2, row_P * column_P], axis=1)
+    curve_K = np.linalg.lstsq(terms_PK, value_P, rcond=None)[0]
+    return curve_K[1:], value_P - terms_PK @ curve_K
 
 
 def fit(

@@ -13,7 +13,7 @@ import numpy as np
 from kinema.data import Clip
 from kinema.evaluate.adherence import can_be_judged
 from kinema.evaluate.bodies import Floats, Sighting, metres, observe, places_of, velocities
-from kinema.evaluate.examples import coded, unseen
+from kinema.evaluate.examples import unseen
 from kinema.evaluate.statistics import finite_mean, score_of
 from kinema.evaluate.suite import Exam, Pixels, Score, SuiteResult, Table
 
@@ -45,7 +45,7 @@ def run(exam: Exam) -> SuiteResult:
         for clip in unseen(family, exam.worlds, count, can_be_judged):
             families.append(family)
             truth.append(errors(clip, clip.pixels_THW3))
-            codec.append(errors(clip, coded(exam, clip.pixels_THW3)))
+            codec.append(errors(clip, exam.cache.coded(clip.pixels_THW3)))
             exam.on_progress(len(families), total)
     rows = []
     for family in FAMILIES:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 import kinema
 from kinema.config import WorldsConfig
 from kinema.files import whole_file
+from kinema.sample.generate import reconstruct
 from kinema.sample.pipeline import Pipeline
 
 Pixels = NDArray[np.uint8]
@@ -105,26 +106,43 @@ class GeneratedClips:
     """Videos of a model, kept on the disk so that an interrupted exam goes on where it stopped.
 
     A file's name is a hash of the weights, the version of this package and everything that was asked.
+
+    Attributes:
+        pipeline: makes them.
+        folder: where they are kept.
+        steps: of the solver, if not as many as the weights' card says.
     """
 
     pipeline: Pipeline
     folder: Path
+    steps: int | None = None
 
     def make(self, prompt: str, seed: int = 0, **options: Any) -> Pixels:
         """The frames (T, H, W, 3) of :meth:`Pipeline.generate` for these arguments, arrays among them."""
         card = self.pipeline.card
         native = (card.frames, card.height, card.width, card.fps)
+        if self.steps is not None:
+            options = {"steps": self.steps, **options}
         asked = {key: _hashed(value) for key, value in sorted(options.items())}
         made_of = [
             *(kinema.__version__, self.pipeline.sha256, dataclasses.asdict(card.sampling), native),
             *(prompt, seed, asked),
         ]
+        return self._kept(made_of, lambda: self.pipeline.generate(prompt, seed=seed, **options).pixels)
+
+    def coded(self, pixels_THW3: Pixels) -> Pixels:
+        """What the model's codec keeps of a clip; several suites ask for the same ones."""
+        made_of = [kinema.__version__, self.pipeline.sha256, "codec", _hashed(pixels_THW3)]
+        return self._kept(made_of, lambda: reconstruct(self.pipeline.codec, pixels_THW3)[0])
+
+    def _kept(self, made_of: list[Any], make: Callable[[], Pixels]) -> Pixels:
+        """The frames in the file of that name, which is made if it is not there."""
         path = self.folder / f"{hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:20]}.npz"
         if not path.is_file():
+            made_THW3 = make()
             self.folder.mkdir(parents=True, exist_ok=True)
-            pixels_THW3 = self.pipeline.generate(prompt, seed=seed, **options).pixels
             with whole_file(path) as part, part.open("wb") as file:
-                np.savez_compressed(file, pixels_THW3=pixels_THW3)
+                np.savez_compressed(file, pixels_THW3=made_THW3)
         with np.load(path) as stored:
             kept_THW3: Pixels = stored["pixels_THW3"]
         return kept_THW3

@@ -17,7 +17,7 @@ import numpy as np
 
 from kinema.data import Clip
 from kinema.evaluate.adherence import can_be_judged
-from kinema.evaluate.examples import TEST_SEED, coded, unseen
+from kinema.evaluate.examples import TEST_SEED, unseen
 from kinema.evaluate.judge import Track, segment
 from kinema.evaluate.statistics import finite_mean, score_of
 from kinema.evaluate.suite import Exam, Pixels, Score, Strip, SuiteResult, Table
@@ -68,7 +68,7 @@ def run(exam: Exam) -> SuiteResult:
     for family in families:
         for clip in unseen(family, exam.worlds, each, _can_be_timed, first_seed=TEST_SEED + ONLY_HERE):
             timed = Timed(clip, _event_s(clip), clip.source.seed % 2**20)
-            shown = {"truth": clip.pixels_THW3, "codec": coded(exam, clip.pixels_THW3)}
+            shown = {"truth": clip.pixels_THW3, "codec": exam.cache.coded(clip.pixels_THW3)}
             for column, with_times in (("model", True), ("without times", False)):
                 shown[column] = exam.cache.make("", seed=timed.seed, storyboard=timed.storyboard(with_times))
             for column, pixels_THW3 in shown.items():

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from kinema.config import WorldsConfig
 from kinema.data import Clip
-from kinema.evaluate.examples import coded, continued, frozen, unseen
+from kinema.evaluate.examples import continued, frozen, unseen
 from kinema.evaluate.judge import COLORS, classify, is_judged, label_pieces, segment
 from kinema.evaluate.refraction import Views, seen_index, views_of
 from kinema.evaluate.rings import Rings, ring_speed, rings_of
@@ -37,7 +37,7 @@ ABOUT = (
     "motion, do rings run as fast, does wood float and stone sink, are reflections in place, does the view through a "
     "ball go the other way?"
 )
-CLIPS, QUICK_CLIPS = 8, 2  # of each family
+CLIPS, QUICK_CLIPS = 8, 1  # of each family
 GIVEN = {"ripple": 1, "float": 1, "mirror": 5, "lens": 5}  # frames; what moves at first needs two latent frames
 STRIPS = 6
 DISTURBED = 6  # codes by which a pixel of the water differs from the first frame
@@ -125,7 +125,7 @@ def run(exam: Exam) -> SuiteResult:
             shown = {
                 "model": continued(exam, clip, prompt, stage.given, seed),
                 "truth": clip.pixels_THW3,
-                "codec": coded(exam, clip.pixels_THW3),
+                "codec": exam.cache.coded(clip.pixels_THW3),
                 "frozen": frozen(clip.pixels_THW3, stage.given),
             }
             for column, pixels_THW3 in shown.items():

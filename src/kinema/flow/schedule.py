@@ -69,15 +69,17 @@ def draw_levels(frames_S: Sequence[int], config: FlowConfig, rng: torch.Generato
 
 
 def _given_frames(place_F: Tensor, segment_F: Tensor, count_S: Tensor, rng: torch.Generator) -> Tensor:
-    """Which frames are given if a clip's are: its first, or any number from its start, or those around a hole as well.
+    """Which frames are given if a clip's are: at its start, around a hole, or at its end.
 
-    One frame in a third of the clips (an image to animate), and the end as well in a quarter of them (two clips to
-    connect). One frame at least is not given, so the only frame of an image never is.
+    From the start it is one frame in a third of the clips (an image to animate), else any number. The end is given as
+    well in a quarter of the clips (two clips to connect), and instead, as many frames, in an eighth (a clip to extend
+    backwards). One frame at least is not given, so the only frame of an image never is.
     """
-    alone_S, both_S, start_S, stop_S = torch.rand(4, len(count_S), generator=rng)
-    start_S = torch.where(alone_S < 1 / 3, 1, 1 + (start_S * (count_S - 1)).long())
-    stop_S = torch.where(both_S < 0.25, start_S + 1 + (stop_S * (count_S - start_S)).long(), count_S)
-    start_S = start_S.minimum(count_S - 1)
+    alone_S, ends_S, start_S, stop_S = torch.rand(4, len(count_S), generator=rng)
+    start_S = torch.where(alone_S < 1 / 3, 1, 1 + (start_S * (count_S - 1)).long()).minimum(count_S - 1)
+    hole_S, backward_S = ends_S < 1 / 4, ends_S >= 7 / 8
+    stop_S = torch.where(hole_S, start_S + 1 + (stop_S * (count_S - start_S)).long(), count_S)
+    stop_S, start_S = torch.where(backward_S, count_S - start_S, stop_S), torch.where(backward_S, 0, start_S)
     return (place_F < start_S[segment_F]) | (place_F >= stop_S[segment_F])
 
 
