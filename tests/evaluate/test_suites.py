@@ -90,7 +90,7 @@ def test_codec_copies_are_made_once_for_all_suites(tmp_path: Path, monkeypatch: 
     assert len(made) == 2
 
 
-def test_a_quick_exam_takes_half_of_the_steps(tmp_path: Path) -> None:
+def test_a_quick_exam_takes_a_third_of_the_steps(tmp_path: Path) -> None:
     taken: list[int | None] = []
 
     def answer(prompt: str, seed: int, steps: int | None = None) -> Pixels:
@@ -98,11 +98,11 @@ def test_a_quick_exam_takes_half_of_the_steps(tmp_path: Path) -> None:
         return np.zeros((9, 64, 64, 3), np.uint8)
 
     painter = Painter(answer)
-    for quick, steps in ((True, painter.card.sampling.steps // 2), (False, None)):
+    for quick, steps in ((True, painter.card.sampling.steps // 3), (False, None)):
         suites.run([cast(Pipeline, painter)], [SUITE], quick, tmp_path)
         assert taken == [steps] * 2  # kept clips of the other size are not taken for these
         taken.clear()
-    assert suites.sampling_of(painter.card, quick=True).steps * 2 == painter.card.sampling.steps
+    assert suites.sampling_of(painter.card, quick=True).steps * 3 == painter.card.sampling.steps
 
 
 def test_reports_hold_both_models_and_their_difference(tmp_path: Path) -> None:

@@ -18,9 +18,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from kinema.data import Clip
-from kinema.evaluate.adherence import can_be_judged
+from kinema.evaluate.adherence import can_be_judged, may_be_judged
 from kinema.evaluate.bodies import Floats, Mask, observe
-from kinema.evaluate.examples import columns_of, means, unseen
+from kinema.evaluate.examples import any_scene, columns_of, means, unseen
 from kinema.evaluate.judge import COLORS, classify, is_judged
 from kinema.evaluate.silhouette import grown
 from kinema.evaluate.statistics import finite_mean
@@ -62,9 +62,12 @@ def run(exam: Exam) -> SuiteResult:
     orbit: dict[str, list[Measures]] = {"truth": [], "codec": [], "frozen": [], "model": []}
     paint: dict[str, list[Measures]] = {"truth": [], "codec": [], "frozen": [], "model": []}
     strips = list[Strip]()
-    work = (("orbit", is_still, ORBIT_GIVEN, around, orbit), ("paint", has_stroke, PAINT_GIVEN, strokes, paint))
-    for part, (family, usable, given, measure, columns) in enumerate(work):
-        for index, clip in enumerate(unseen(family, exam.worlds, count, usable)):
+    work = (
+        ("orbit", is_still, may_be_judged, ORBIT_GIVEN, around, orbit),
+        ("paint", has_stroke, any_scene, PAINT_GIVEN, strokes, paint),
+    )
+    for part, (family, usable, promising, given, measure, columns) in enumerate(work):
+        for index, clip in enumerate(unseen(family, exam.worlds, count, usable, promising)):
             assert clip.state is not None
             prompt = short_prompt(family, clip.state)
             shown = columns_of(exam, clip, prompt, given, seed=index)

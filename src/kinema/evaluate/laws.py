@@ -19,7 +19,7 @@ import numpy as np
 
 from kinema.config import WorldsConfig
 from kinema.data import Clip, WorldState
-from kinema.evaluate.adherence import can_be_judged
+from kinema.evaluate.adherence import can_be_judged, may_be_judged
 from kinema.evaluate.bodies import Floats, observe, velocities
 from kinema.evaluate.examples import columns_of, means, unseen
 from kinema.evaluate.state import read_metres
@@ -126,7 +126,7 @@ def examples(family: str, worlds: WorldsConfig, count: int) -> tuple[Clip, ...]:
 
 def _may_be_legible(scene: Scene) -> bool:
     """Refuses most of the scenes that would not be legible; of collisions those that surely come too early."""
-    if len(scene.bodies) > MOST_BODIES:
+    if len(scene.bodies) > MOST_BODIES or not may_be_judged(scene):
         return False
     if scene.family != "collide":
         return True

@@ -15,7 +15,7 @@ import numpy as np
 
 from kinema.data import Clip, WorldState
 from kinema.evaluate import laws
-from kinema.evaluate.adherence import can_be_judged
+from kinema.evaluate.adherence import can_be_judged, may_be_judged
 from kinema.evaluate.bodies import Mask, observe
 from kinema.evaluate.examples import columns_of, means, runs_of, unseen
 from kinema.evaluate.judge import Track
@@ -66,7 +66,7 @@ def run(exam: Exam) -> SuiteResult:
     hidden: dict[str, list[Measures]] = {"truth": [], "codec": [], "frozen": [], "model": []}
     counted: dict[str, list[Measures]] = {"truth": [], "codec": [], "frozen": [], "model": []}
     strips = list[tuple[float, Strip]]()
-    for index, clip in enumerate(unseen("occlude", exam.worlds, count, hides_something)):
+    for index, clip in enumerate(unseen("occlude", exam.worlds, count, hides_something, may_be_judged)):
         assert clip.state is not None
         prompt = short_prompt("occlude", clip.state)
         shown = columns_of(exam, clip, prompt, GIVEN, seed=index)

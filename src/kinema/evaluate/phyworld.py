@@ -33,7 +33,7 @@ ABOUT = (
 )
 SIDE, FPS, FRAMES = 128, 10.0, 33  # theirs: 128, 10, 32; a clip of ours has 1 + 4k frames
 GIVEN = 5
-CLIPS, QUICK_CLIPS = 16, 2  # of each scene and distribution
+CLIPS, QUICK_CLIPS = 16, 1  # of each scene and distribution
 PARSED_SIDE = 256  # pixels, at which the threshold is applied
 THRESHOLD = 127
 LEAST_PIXELS = 4  # of the enlarged picture

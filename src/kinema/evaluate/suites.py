@@ -26,7 +26,7 @@ NAMES = (
 )
 """Each is the name of a module of this folder."""
 
-FEWER_STEPS = 2  # so many times fewer in a quick exam, which shifts scores by less than other clips would
+FEWER_STEPS = 3  # so many times fewer in a quick exam, which shifts scores by less than other clips would
 
 OnSuite = Callable[[str, float], None]  # name of the suite at work, and how much of all work is done, 0 to 1
 
@@ -58,7 +58,7 @@ def run(
     Args:
         pipelines: the model, and the one that it is compared with.
         suites: what to run.
-        quick: fewer clips and half of the solver's steps: a few minutes in all.
+        quick: fewer clips and a third of the solver's steps: a few minutes in all.
         folder: where generated clips are kept.
         on_suite: progress.
 
@@ -86,7 +86,7 @@ def run(
 
 
 def sampling_of(card: Card, quick: bool) -> SamplingDefaults:
-    """How the videos of an exam are made: as the weights' card says, in half of the steps if it is quick."""
+    """How the videos of an exam are made: as the weights' card says, in a third of the steps if it is quick."""
     sampling = card.sampling
     return dataclasses.replace(sampling, steps=max(1, sampling.steps // FEWER_STEPS)) if quick else sampling
 

@@ -59,7 +59,12 @@ def make_clip(family: str, seed: int, worlds: WorldsConfig) -> Clip:
 
 def make_world(family: str, seed: int, worlds: WorldsConfig, depth: bool = False) -> World:
     """Like :func:`make_clip`, with the object-id buffer and, on request, depth."""
-    scene, rng = draw_scene(family, seed, worlds)
+    return world_of(*draw_scene(family, seed, worlds), seed, worlds, depth)
+
+
+def world_of(scene: Scene, rng: np.random.Generator, seed: int, worlds: WorldsConfig, depth: bool = False) -> World:
+    """What :func:`make_world` makes of a scene and generator that :func:`draw_scene` has drawn from the seed."""
+    family = scene.family
     motion = move(scene, worlds)
     image = film(scene, motion, worlds, depth)
     bodies = len(scene.bodies)
