@@ -32,7 +32,7 @@ CONTACT_GIVEN = 1  # frames of a collision
 ROWS, QUICK_ROWS = 14, 2  # clips of dominoes
 PANES, QUICK_PANES = 5, 1
 SPEEDS_MPS = (1.5, 2.5, 3.0, 3.5, 4.5, 6.0)
-QUICK_SPEEDS_MPS = (2.0, 5.5)
+QUICK_SPEEDS_MPS = (2.0, 3.5, 5.5)
 STIRS = 0.025  # share of the picture by which a resting body's middle moves when it moves
 NEAR = 16  # silhouettes touch within the picture's width by this: between two frames balls come and part so far
 LATE_FRAMES = 6  # after a touch, within which what is hit must move
@@ -76,7 +76,7 @@ def run(exam: Exam) -> SuiteResult:
     fallen = {name: [*fallen[name], *whole[name]] for name in fallen}
     broken: Columns = {"truth": [], "codec": [], "frozen": [], "model": []}
     curve: dict[str, list[list[float]]] = {name: [[] for _ in speeds] for name in ("simulator", *broken)}
-    for index, clip in enumerate(unseen("shatter", exam.worlds, struck, panes.has_pane)):
+    for index, clip in enumerate(unseen("shatter", exam.worlds, struck, panes.has_pane, panes.is_of_pane)):
         for place, speed in enumerate(speeds):
             hit = panes.strike(clip, speed, exam.worlds)
             shown = {

@@ -55,6 +55,11 @@ def has_pane(clip: Clip) -> bool:
     return facts["thing"] == "pane" and facts["camera_move"] == "fixed" and is_judged(ball)
 
 
+def is_of_pane(scene: Scene) -> bool:
+    """Whether a scene of ``shatter`` is of a pane."""
+    return bool(scene.facts["thing"] == "pane")
+
+
 def strike(clip: Clip, speed_mps: float, worlds: WorldsConfig) -> Strike:
     """The scene of a clip with another speed of the ball, simulated and filmed anew."""
     assert clip.state is not None

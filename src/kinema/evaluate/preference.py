@@ -42,7 +42,7 @@ ABOUT = "Does the model find impossible clips less likely than possible ones?"
 
 LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # above 0.95 there is no signal
 PAST_LEVELS = LEVELS[1::2]  # of what follows, where the past is shown or hidden
-QUICK_LEVELS = (0.5,)  # of both
+QUICK_LEVELS = (0.3, 0.7)  # of both
 PAIRS, QUICK_PAIRS = 10, 1  # of every violation
 SEEDS_APART = 100_000  # every violation has scenes of its own
 DIFFERENT = 8  # codes by which a pixel must differ, of 255
