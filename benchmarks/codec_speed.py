@@ -6,8 +6,8 @@
 Latents have the same shape (16 channels, 9 frames, an eighth of the side); weights of the other autoencoder are random,
 which does not change its speed. Ways take turns, round by round, so that a busy machine slows them alike; medians and
 their ratios are reported, with every repetition. ``cpu_s`` is the processor time of all threads, which contention
-changes least. On a GPU, where there is one, both run in bfloat16. Everything is warmed up on two latent frames, and on
-a GPU, whose libraries choose an algorithm for every shape, on every size.
+changes least. bfloat16 is timed where the machine is fast at it, float32 on the CPU alone. Everything is warmed up on
+two latent frames, and on a GPU, whose libraries choose an algorithm for every shape, on every size.
 
 The command stops after ``--minutes`` with a report of what has run; repeated, it goes on.
 """
@@ -29,12 +29,12 @@ import torch
 from kept import Kept, circumstances
 from torch import Tensor
 
+from kinema.codec.pixels import fast_bf16
 from kinema.codec.streaming import decode_stream
 from kinema.files import whole_text
 from kinema.sample.weights import WeightsFolder
 
 LATENT_FRAMES = 9
-OURS, THEIRS = "kinema_bf16", "wan_bf16"
 
 Decode = Callable[[Tensor], object]
 Ways = dict[str, tuple[Decode, torch.dtype | None]]
@@ -49,10 +49,10 @@ def ours(weights: str, device: torch.device) -> Ways:
         for _ in decode_stream(codec, latents.split(1, dim=2)):
             pass
 
-    found: Ways = {OURS: (codec.decode, torch.bfloat16), "kinema_bf16_streamed": (stream, torch.bfloat16)}
-    return found | (
-        {"kinema_fp32": (codec.decode, None), "kinema_fp32_streamed": (stream, None)} if _cpu(device) else {}
-    )
+    found: Ways = {}
+    for name, dtype in precisions(device).items():
+        found |= {f"kinema_{name}": (codec.decode, dtype), f"kinema_{name}_streamed": (stream, dtype)}
+    return found
 
 
 def theirs(device: torch.device) -> Ways:
@@ -61,11 +61,13 @@ def theirs(device: torch.device) -> Ways:
 
     wan = AutoencoderKLWan().to(device).eval().requires_grad_(False)
     assert wan.config.z_dim == 16
-    return {THEIRS: (wan.decode, torch.bfloat16)} | ({"wan_fp32": (wan.decode, None)} if _cpu(device) else {})
+    return {f"wan_{name}": (wan.decode, dtype) for name, dtype in precisions(device).items()}
 
 
-def _cpu(device: torch.device) -> bool:
-    return device.type == "cpu"
+def precisions(device: torch.device) -> dict[str, torch.dtype | None]:
+    """What is compared on a device: bfloat16 where it is fast, float32 on a CPU."""
+    found: dict[str, torch.dtype | None] = {"bf16": torch.bfloat16} if fast_bf16(device) else {}
+    return found | ({"fp32": None} if device.type == "cpu" else {})
 
 
 def timed(decode: Decode, latents: Tensor, dtype: torch.dtype | None) -> dict[str, float]:
@@ -90,13 +92,14 @@ def compare(runs: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
         name: {key: statistics.median(run[key] for run in of_way) for key in ("wall_s", "cpu_s")}
         for name, of_way in runs.items()
     }
-    pairs = {"bf16": (THEIRS, OURS), "fp32": ("wan_fp32", "kinema_fp32")}
     ratios = {
-        name: {key: round(medians[wan][key] / medians[kinema][key], 1) for key in ("wall_s", "cpu_s")}
-        for name, (wan, kinema) in pairs.items()
-        if wan in runs
+        name: {
+            key: round(medians[f"wan_{name}"][key] / medians[f"kinema_{name}"][key], 1) for key in ("wall_s", "cpu_s")
+        }
+        for name in ("bf16", "fp32")
+        if f"wan_{name}" in runs
     }
-    return {"rounds": len(runs[OURS]), "median": medians, "wan_over_kinema": ratios, "runs": runs}
+    return {"rounds": len(next(iter(runs.values()))), "median": medians, "wan_over_kinema": ratios, "runs": runs}
 
 
 def measure(every: Ways, options: argparse.Namespace, kept: Kept, device: torch.device) -> dict[str, Any]:
