@@ -97,6 +97,7 @@ class TrainConfig:
     grow_steps: int = 0  # steps by which all latents must be there; until then clips join in one by one
     warmup_steps: int = 100
     decay_share: float = 0.3  # last share of the steps over which the rate falls to zero
+    skipped_share: float = 0.0  # of tokens that skip the model's middle blocks, until the rate falls (TREAD)
     grad_clip: float = 1.0
     ema_decay: float = 0.999
     ema_long_decay: float = 0.0  # of a second, longer average of the weights; 0 is none

@@ -79,15 +79,17 @@ def test_activations_of_the_codec_too() -> None:
     assert saved / (4 * 9 * 32 * 32 * 96) == pytest.approx(estimates.SAVED_CODEC_FLOATS, rel=0.3)
 
 
-def test_operations_of_a_clip_are_those_that_torch_counts() -> None:
+@pytest.mark.parametrize("skipped", [0.0, 0.5])
+def test_operations_of_a_clip_are_those_that_torch_counts(skipped: float) -> None:
     from torch.utils.flop_counter import FlopCounterMode
 
     text, config = TextConfig(vocab_size=280, width=32, depth=1, heads=2), ModelConfig(width=64, depth=4, heads=1)
     model, layout = TextToVideo(text, config), Layout([Segment(TokenGrid(9, 4, 4), 12.0)])
     words = CaptionTokenizer.train(["a red ball"], 280).pack([(("a red ball falls", -math.inf, math.inf),)])
+    noisy_NC, sigma_F = torch.randn(layout.tokens, TOKEN_CHANNELS), torch.rand(layout.frames)
     with FlopCounterMode(display=False) as counter:
-        model(torch.randn(layout.tokens, TOKEN_CHANNELS), layout, torch.rand(layout.frames), model.text_encoder(words))
-    told = flops_of_clip(text, config)(layout.tokens, float(words.mask_BL.sum())) / 3
+        model(noisy_NC, layout, sigma_F, model.text_encoder(words), skipped)
+    told = flops_of_clip(text, config)(layout.tokens, float(words.mask_BL.sum()), skipped) / 3
     assert told == pytest.approx(counter.get_total_flops(), rel=0.1)
 
 

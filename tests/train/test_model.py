@@ -24,7 +24,7 @@ from kinema.train import model as training
 from kinema.train.latents import LatentDataset
 from kinema.train.metrics import read_metrics
 from kinema.train.model import train_model, train_step, velocity_error
-from kinema.train.packs import Drawn, draw_step, draw_words, grids_of, make_pack, noisy_tokens
+from kinema.train.packs import Drawn, Pack, draw_step, draw_words, grids_of, make_pack, noisy_tokens
 
 FRAMES = 3  # latent frames
 CONFIG = Config(
@@ -130,15 +130,49 @@ def test_the_model_learns_and_uses_its_words(tmp_path: Path, latents: LatentData
     assert {"config.json", "tokenizer.json", "vocabulary.json"} <= {path.name for path in (tmp_path / "run").iterdir()}
 
 
-def test_a_resumed_training_is_bit_identical(tmp_path: Path) -> None:
-    whole = train_model(CONFIG, tmp_path, tmp_path / "whole")
+@pytest.mark.parametrize("skipped", [0.0, 0.5])
+def test_a_resumed_training_is_bit_identical(tmp_path: Path, skipped: float) -> None:
+    train = dataclasses.replace(CONFIG.train_model, skipped_share=skipped)
+    config = dataclasses.replace(CONFIG, train_model=train, model=dataclasses.replace(CONFIG.model, depth=3))
+    whole = train_model(config, tmp_path, tmp_path / "whole")
     for _ in range(3):
-        train_model(CONFIG, tmp_path, tmp_path / "parts", stop_after=0.0)
-    parts = train_model(CONFIG, tmp_path, tmp_path / "parts")
+        train_model(config, tmp_path, tmp_path / "parts", stop_after=0.0)
+    parts = train_model(config, tmp_path, tmp_path / "parts")
     for (name, a), (_, b) in zip(whole.module.state_dict().items(), parts.module.state_dict().items(), strict=True):
         assert torch.equal(a, b), name
     records = [[line["loss"] for line in read_metrics(tmp_path / run) if "loss" in line] for run in ("whole", "parts")]
     assert records[0] == records[1]
+
+
+def test_tokens_skip_blocks_until_the_rate_falls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+    plain = training.velocity_error
+
+    def noted(pack: Pack, model: TextToVideo, skipped: float = 0.0) -> torch.Tensor:
+        if torch.is_grad_enabled():
+            asked.append(skipped)
+        return plain(pack, model, skipped)
+
+    monkeypatch.setattr(training, "velocity_error", noted)
+    train = dataclasses.replace(CONFIG.train_model, steps=10, decay_share=0.4, skipped_share=0.5)
+    config = dataclasses.replace(CONFIG, train_model=train, model=dataclasses.replace(CONFIG.model, depth=3))
+    routed = train_model(config, tmp_path, tmp_path / "routed")
+    assert asked == [0.5] * 6 + [0.0] * 4
+    train = dataclasses.replace(train, skipped_share=0.0)
+    assert (
+        routed.flops < train_model(dataclasses.replace(config, train_model=train), tmp_path, tmp_path / "whole").flops
+    )
+
+
+@pytest.mark.parametrize(
+    ("skipped", "depth", "message"), [(1.0, 3, "less than 1"), (-0.5, 3, "at least 0"), (0.5, 2, "of 2 blocks")]
+)
+def test_impossible_routes_are_refused(tmp_path: Path, skipped: float, depth: int, message: str) -> None:
+    train = dataclasses.replace(CONFIG.train_model, skipped_share=skipped)
+    config = dataclasses.replace(CONFIG, train_model=train, model=dataclasses.replace(CONFIG.model, depth=depth))
+    with pytest.raises(InputError, match=message):
+        train_model(config, tmp_path, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_too_few_clips_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

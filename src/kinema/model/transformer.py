@@ -35,6 +35,7 @@ from kinema.model.layers import (
     text_biases,
 )
 from kinema.model.layout import Layout
+from kinema.model.routing import draw_route
 from kinema.shapes import TOKEN_CHANNELS
 
 EPS = 1e-6
@@ -91,10 +92,15 @@ class TextToVideo(nn.Module):
         return features if torch.is_grad_enabled() else self.transformer.with_keys_values(features)
 
     def forward(
-        self, noisy_NC: Tensor, layout: Layout, noise_level_F: Tensor | NoiseFeatures, features: TextFeatures
+        self,
+        noisy_NC: Tensor,
+        layout: Layout,
+        noise_level_F: Tensor | NoiseFeatures,
+        features: TextFeatures,
+        skipped: float = 0.0,
     ) -> Tensor:
         """The velocity of every token; see :class:`SpacetimeTransformer`."""
-        velocity_NC: Tensor = self.transformer(noisy_NC, layout, noise_level_F, features)
+        velocity_NC: Tensor = self.transformer(noisy_NC, layout, noise_level_F, features, skipped)
         return velocity_NC
 
 
@@ -125,7 +131,12 @@ class SpacetimeTransformer(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(
-        self, noisy_NC: Tensor, layout: Layout, noise_level_F: Tensor | NoiseFeatures, features: TextFeatures
+        self,
+        noisy_NC: Tensor,
+        layout: Layout,
+        noise_level_F: Tensor | NoiseFeatures,
+        features: TextFeatures,
+        skipped: float = 0.0,
     ) -> Tensor:
         """Predicts noise − data.
 
@@ -134,6 +145,7 @@ class SpacetimeTransformer(nn.Module):
             layout: their places, on the same device.
             noise_level_F: σ in [0, 1] of each latent frame of the pack, or what :meth:`read_noise` made of it.
             features: one row of text per segment.
+            skipped: share of the tokens that skip all blocks but the first and the last; for training alone.
 
         Returns:
             velocity_NC, float32.
@@ -144,12 +156,33 @@ class SpacetimeTransformer(nn.Module):
         x_GPC = layout.by_frame(self.in_proj(noisy_NC) + self.place_proj(place_NC))
         biases = text_biases(layout, features, x_GPC.dtype)
         context = Context(layout, self._turn(layout, x_GPC.dtype), noise.shared_FMC, features, biases)
-        for index, block in enumerate(self.blocks):
-            x_GPC = block(x_GPC, context, features.keys_values[index] if features.keys_values else None)
+        if skipped:
+            x_GPC = self._through_blocks(x_GPC, context, skipped)
+        else:
+            for index, block in enumerate(self.blocks):
+                x_GPC = block(x_GPC, context, features.keys_values[index] if features.keys_values else None)
         last = layout.for_tokens((noise.embedding_FC[:, None] + self.head_table).to(x_GPC.dtype))
         x_GPC = modulate(x_GPC, last[:, :, 0], last[:, :, 1])
         velocity_NC: Tensor = self.out_proj(x_GPC.flatten(0, 1))
         return velocity_NC.float()
+
+    def _through_blocks(self, x_GPC: Tensor, context: Context, skipped: float) -> Tensor:
+        """The blocks, where some tokens skip those in the middle."""
+        first, *middle, last = self.blocks
+        route = draw_route(context.layout, skipped)
+        cos, sin = context.turn
+        inner = dataclasses.replace(
+            context,
+            layout=route.kept,
+            turn=(cos[route.index_K], sin[route.index_K]),
+            biases=text_biases(route.kept, context.text, x_GPC.dtype),
+        )
+        before_GPC = first(x_GPC, context)
+        x_GPC = route.enter(before_GPC)
+        for block in middle:
+            x_GPC = block(x_GPC, inner)
+        x_GPC = last(route.leave(before_GPC, x_GPC), context)
+        return x_GPC
 
     def read_noise(self, noise_level_F: Tensor) -> NoiseFeatures:
         """Embedding and modulation of noise levels; sampling computes those of all its levels once, before it steps."""

@@ -34,6 +34,12 @@ def estimate_model(config: Config, team: Team) -> dict[str, Any]:
     native = VideoShape(config.worlds.frames, config.worlds.height, config.worlds.width)
     budget = train.batch * native.tokens.count
     flops = flops_of_clip(config.text, config.model)
+
+    def work(tokens: int) -> float:
+        """Of a clip, mean over the run: tokens skip blocks until the rate falls."""
+        plain, routed = flops(tokens, TEXT_TOKENS), flops(tokens, TEXT_TOKENS, train.skipped_share)
+        return train.decay_share * plain + (1 - train.decay_share) * routed
+
     shapes = [(VideoShape(frames, height, width), share) for height, width, frames, share in config.worlds.shapes]
     shapes.append((native, 1.0 - sum(share for _, share in shapes)))
     stages = ((train.image_steps, 0), (train.short_steps, 1), (train.steps - train.image_steps - train.short_steps, 2))
@@ -44,7 +50,7 @@ def estimate_model(config: Config, team: Team) -> dict[str, Any]:
             grid = shape.tokens
             frames = (1, (grid.frames + 1) // 2, grid.frames)[stage]
             parts.append((share, frames * grid.rows * grid.cols))
-        of_clip = sum(share * flops(tokens, TEXT_TOKENS) for share, tokens in parts)
+        of_clip = sum(share * work(tokens) for share, tokens in parts)
         total += max(0, steps) * budget / sum(share * tokens for share, tokens in parts) * of_clip
     per_block = SAVED_FLOATS * model.width
     kept = per_block + 2 * model.width * model.depth if train.recompute else per_block * model.depth

@@ -35,7 +35,7 @@ from kinema.train.metrics import Records
 from kinema.train.packs import Pack, Plan, draw_step, grids_of, level_range, make_pack, noisy_tokens, share
 from kinema.train.parallel import ALONE, Team
 from kinema.train.preview import preview
-from kinema.train.speed import flops_of_clip, peak_flops
+from kinema.train.speed import flops_of_clip, peak_flops, skipped_share
 from kinema.train.start import start_from
 
 logger = logging.getLogger(__name__)
@@ -65,11 +65,12 @@ def train_model(
         codec: if given, samples are drawn at every validation, as ``out/samples.png`` and in TensorBoard.
 
     Raises:
-        InputError: too few clips, too many processes, weights in ``init`` of another size, or ``out`` holds a run with
-            other settings.
+        InputError: too few clips, too many processes, tokens that cannot skip blocks, weights in ``init`` of another
+            size, or ``out`` holds a run with other settings.
         KinemaError: training diverged, or the disk is full.
     """
     train = config.train_model
+    check_routing(config)
     material = gather(config, latents_dir)
     data, held_out = material.data, material.held_out
     native = VideoShape(config.worlds.frames, config.worlds.height, config.worlds.width).tokens
@@ -99,7 +100,7 @@ def train_model(
 
     def loss_fn(step: int) -> tuple[Tensor, dict[str, Number]]:
         pack, noisy = feed(step)
-        return train_step(pack.to(team.device), model, noisy)
+        return train_step(pack.to(team.device), model, noisy, skipped_share(step, train))
 
     def on_validation(step: int, averaged: nn.Module) -> Records:
         assert isinstance(averaged, TextToVideo)
@@ -113,7 +114,8 @@ def train_model(
 
     def step_flops(step: int) -> float:
         alike = Counter(part.count for part in plan.parts(step))
-        return sum(clips * flops(tokens, text_tokens) for tokens, clips in alike.items())
+        skipped = skipped_share(step, train)
+        return sum(clips * flops(tokens, text_tokens, skipped) for tokens, clips in alike.items())
 
     sections = to_dict(config)
     settings: dict[str, Any] = {key: sections[key] for key in ("worlds", "text", "model", "flow", "train_model")}
@@ -190,6 +192,19 @@ def split(data: LatentDataset, batch: int, folder: Path) -> tuple[list[int], lis
     return training, held_out
 
 
+def check_routing(config: Config) -> None:
+    """Refuses a share of tokens that cannot skip the middle blocks.
+
+    Raises:
+        InputError: says what can.
+    """
+    skipped, depth = config.train_model.skipped_share, config.model.depth
+    if not 0 <= skipped < 1:
+        raise InputError(f"train_model.skipped_share {skipped:g} is not possible: give at least 0 and less than 1")
+    if skipped and depth < 3:
+        raise InputError(f"a model of {depth} blocks has none in the middle to skip: set train_model.skipped_share=0")
+
+
 def check_processes(plan: Plan, team: Team) -> None:
     """Fails now if a step may have fewer clips than there are processes.
 
@@ -205,7 +220,9 @@ def check_processes(plan: Plan, team: Team) -> None:
         )
 
 
-def train_step(pack: Pack, model: TextToVideo, noisy: Sequence[int]) -> tuple[Tensor, dict[str, Number]]:
+def train_step(
+    pack: Pack, model: TextToVideo, noisy: Sequence[int], skipped: float = 0.0
+) -> tuple[Tensor, dict[str, Number]]:
     """The loss of a pack: squared error of the velocity over its noisy tokens (arXiv 2403.03206, equation 3).
 
     Args:
@@ -213,12 +230,13 @@ def train_step(pack: Pack, model: TextToVideo, noisy: Sequence[int]) -> tuple[Te
         model: on the device of the pack.
         noisy: noisy tokens of the whole step, per range of noise levels. Sums over the pack are divided by them, so
             that the parts of all processes add up to means.
+        skipped: share of the tokens that skip the model's middle blocks.
 
     Returns:
         The loss and numbers to record, the loss per range of noise levels among them.
     """
     is_noisy_F = pack.noise_level_F > 0
-    error_N = velocity_error(pack, model) * is_noisy_F[pack.layout.frame_N]
+    error_N = velocity_error(pack, model, skipped) * is_noisy_F[pack.layout.frame_N]
     loss: Tensor = error_N.sum() / sum(noisy)
     range_N = level_range(pack.noise_level_F)[pack.layout.frame_N]
     sums = torch.zeros(len(noisy), device=error_N.device).index_add_(0, range_N, error_N.detach())
@@ -227,12 +245,12 @@ def train_step(pack: Pack, model: TextToVideo, noisy: Sequence[int]) -> tuple[Te
     return loss, values
 
 
-def velocity_error(pack: Pack, model: TextToVideo) -> Tensor:
+def velocity_error(pack: Pack, model: TextToVideo, skipped: float = 0.0) -> Tensor:
     """The squared error of the predicted velocity, mean over the channels of each token."""
     layout = pack.layout
     noisy_NC = path.interpolate(pack.latents_NC, pack.noise_NC, pack.noise_level_F[layout.frame_N, None])
     # The reader itself, not encode_text: sharded weights may be used inside a module's forward only.
-    velocity_NC = model(noisy_NC, layout, pack.noise_level_F, model.text_encoder(pack.text))
+    velocity_NC = model(noisy_NC, layout, pack.noise_level_F, model.text_encoder(pack.text), skipped)
     error_NC: Tensor = velocity_NC - path.velocity(pack.latents_NC, pack.noise_NC)
     return error_NC.square().mean(-1)
 

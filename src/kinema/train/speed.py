@@ -9,7 +9,7 @@ from functools import lru_cache
 import torch
 
 from kinema.codec.pixels import fast_bf16
-from kinema.config import ModelConfig, TextConfig
+from kinema.config import ModelConfig, TextConfig, TrainConfig
 from kinema.model.transformer import TextToVideo
 
 # Dense bfloat16 operations a second, from the makers' data sheets; by parts of the names that torch reports.
@@ -24,14 +24,22 @@ def meta_model(text: TextConfig, model: ModelConfig) -> TextToVideo:
         return TextToVideo(text, model)
 
 
-def flops_of_clip(text: TextConfig, model: ModelConfig) -> Callable[[int, float], float]:
+def skipped_share(step: int, config: TrainConfig) -> float:
+    """Share of a step's tokens that skip the model's middle blocks: none once the learning rate falls.
+
+    The last steps show the model what sampling does: all tokens in all blocks.
+    """
+    return config.skipped_share if step < (1 - config.decay_share) * config.steps else 0.0
+
+
+def flops_of_clip(text: TextConfig, model: ModelConfig) -> Callable[..., float]:
     """Floating-point operations of a training step for one clip: 6 · parameters · tokens, and attention.
 
     As in Kaplan et al. 2020 (arXiv 2001.08361, section 2.1): 2 a parameter forward, 4 backward; scores and mixing cost
     4 · width a pair of tokens and layer forward, twice that backward.
 
     Returns:
-        A function of the clip's tokens and its tokens of text.
+        A function of the clip's tokens, its tokens of text and the share of the tokens that skip the middle blocks.
     """
     network = meta_model(text, model)
     per_level = (
@@ -40,11 +48,17 @@ def flops_of_clip(text: TextConfig, model: ModelConfig) -> Callable[[int, float]
     )  # once a latent frame: little
     transformer = sum(p.numel() for p in network.transformer.parameters())
     transformer -= sum(p.numel() for module in per_level for p in module.parameters())
+    block = sum(p.numel() for p in network.transformer.blocks[0].parameters())
     reader = sum(p.numel() for p in network.text_encoder.blocks.parameters())
 
-    def flops(tokens: int, text_tokens: float) -> float:
-        pairs = tokens * (tokens + text_tokens)
-        return 6.0 * (transformer * tokens + reader * text_tokens) + 12.0 * model.depth * model.width * pairs
+    def of_block(tokens: float, text_tokens: float) -> float:
+        return 6.0 * block * tokens + 12.0 * model.width * tokens * (tokens + text_tokens)
+
+    def flops(tokens: int, text_tokens: float, skipped: float = 0.0) -> float:
+        middle = max(0, model.depth - 2) if skipped else 0
+        blocks = (model.depth - middle) * of_block(tokens, text_tokens)
+        blocks += middle * of_block((1 - skipped) * tokens, text_tokens)
+        return 6.0 * ((transformer - model.depth * block) * tokens + reader * text_tokens) + blocks
 
     return flops
 
