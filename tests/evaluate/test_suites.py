@@ -128,6 +128,7 @@ def test_page_is_self_contained_escaped_and_has_failures_first(tmp_path: Path) -
     summary = page[page.index("Failures first") : page.index('<h2 id="brightness">')]
     places = [summary.index(f"brightness: {name}") for name in ("nothing_m", "light", "good")]
     assert places == sorted(places)
+    assert "– to" not in page and "<td>–</td><td>0</td>" in page  # nothing was measured
     assert 'name="viewport"' in page and "prefers-color-scheme: dark" in page
     tables, scrolled = page.count("<table"), len(re.findall(r'<div class="wide"><table', page))
     assert tables == scrolled == 3  # wide ones scroll by themselves, so that a phone shows the page

@@ -67,13 +67,13 @@ def run(options: argparse.Namespace) -> None:
 
 def _print_scores(result: SuiteResult) -> None:
     """A suite's scores beside the floors that they all have."""
-    from kinema.evaluate.report import FLOORS, number
+    from kinema.evaluate.report import FLOORS, interval, number
 
     print(f"{result.name:34}" + "".join(f"{name:>10}" for name in (*FLOORS, "model")) + "   95% interval")
     for score in result.scores:
         values = [*(score.floors.get(name) for name in FLOORS), score.value]
         cells = "".join(f"{number(value):>10}" for value in values)
-        print(f"  {score.name:32}{cells}   {number(score.low)} to {number(score.high)} of {score.n}")
+        print(f"  {score.name:32}{cells}   {interval(score.low, score.high)} of {score.n}")
     print()
 
 

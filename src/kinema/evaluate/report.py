@@ -131,6 +131,11 @@ def number(value: float | None, digits: int = 3) -> str:
     return f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:,.0f}"
 
 
+def interval(low: float, high: float) -> str:
+    """Both ends in a table; a dash if nothing was measured."""
+    return f"{number(low)} to {number(high)}" if math.isfinite(low) and math.isfinite(high) else "–"
+
+
 def _summary(pairs: Sequence[tuple[SuiteResult, SuiteResult | None]]) -> str:
     """All scores of all suites, those furthest from the truth on top."""
     rows = [
@@ -169,12 +174,12 @@ def _score_table(rows: Sequence[tuple[str, Score, Score | None]]) -> str:
             f"<td>{html.escape(name)}<small>{html.escape(score.about)}</small></td>",
             f"<td{bad}>{number(score.value)}</td>",
             *(f"<td>{number(score.floors.get(floor))}</td>" for floor in FLOORS),
-            f"<td>{number(score.low)} to {number(score.high)}</td><td>{score.n}</td><td>{score.better}</td>",
+            f"<td>{interval(score.low, score.high)}</td><td>{score.n}</td><td>{score.better}</td>",
         ]
         if other is not None:
             gap = difference(score, other)
             cells.append(f"<td>{number(other.value)}</td><td>{number(gap.value)}</td>")
-            cells.append(f"<td>{number(gap.low)} to {number(gap.high)}</td>")
+            cells.append(f"<td>{interval(gap.low, gap.high)}</td>")
         cells.append(f'<td class="more">{html.escape(more)}</td>')
         lines.append("<tr>" + "".join(cells) + "</tr>")
     return '<div class="wide"><table class="scores">' + "\n".join(lines) + "</table></div>"
