@@ -68,6 +68,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    command = f"python benchmarks/routing.py --flops {options.flops:g} --batch {options.batch}"
     runs: list[dict[str, Any]] = []
     for seed in range(options.seeds):
         for arm, skipped in ARMS.items():
@@ -82,7 +83,7 @@ def main() -> None:
             runs.append(row | {key: round(value, 5) for key, value in held_out.items() if isinstance(value, float)})
             logging.info("%s", runs[-1])
             report = {
-                "command": f"python benchmarks/routing.py --flops {options.flops:g} --batch {options.batch}",
+                "command": f"{command} --seeds {options.seeds}",
                 "machine": platform.processor() or platform.machine(),
                 "threads": torch.get_num_threads(),
                 "runs": runs,

@@ -150,10 +150,10 @@ def _color_table() -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
 def _settle(label_THW: NDArray[np.int8]) -> None:
     """Makes a piece of brown and orange pixels all brown or all orange, in place, as most of its inner pixels are."""
     brown, orange = COLORS.index("brown"), COLORS.index("orange")
-    for label_HW in label_THW:
-        warm_HW = (label_HW == brown) | (label_HW == orange)
+    warm_THW = (label_THW == brown) | (label_THW == orange)
+    for label_HW, warm_HW, inner_HW in zip(label_THW, warm_THW, _inner(warm_THW), strict=True):
         if warm_HW.any():
-            piece_HW, inner_HW = label_pieces(warm_HW), _inner(warm_HW)
+            piece_HW = label_pieces(warm_HW)
             vote_N = np.bincount(piece_HW[inner_HW], 2 * (label_HW[inner_HW] == orange) - 1, piece_HW.max() + 1)
             label_HW[warm_HW] = np.where(vote_N > 0, orange, brown)[piece_HW[warm_HW]]
 
@@ -164,11 +164,12 @@ def _follow(color: str, mask_THW: NDArray[np.bool_], pure_THW: NDArray[np.bool_]
     kept_THW = np.zeros_like(mask_THW)
     area_T, pieces_T = np.zeros(frames), np.zeros(frames, dtype=np.int64)
     centre_T2 = np.full((frames, 2), np.nan)
+    inner_THW = _inner(mask_THW)
     for frame, mask_HW in enumerate(mask_THW):
         label_HW = label_pieces(mask_HW)
         sizes = np.bincount(label_HW.reshape(-1))[1:]
         pure, inner = (
-            np.bincount(label_HW[m], minlength=len(sizes) + 1)[1:] for m in (pure_THW[frame], _inner(mask_HW))
+            np.bincount(label_HW[m], minlength=len(sizes) + 1)[1:] for m in (pure_THW[frame], inner_THW[frame])
         )
         sizes[(pure < _PURE_SHARE * sizes) | (inner < _INNER_SHARE * sizes)] = 0
         if not len(sizes) or sizes.max() < smallest:
@@ -181,13 +182,14 @@ def _follow(color: str, mask_THW: NDArray[np.bool_], pure_THW: NDArray[np.bool_]
     return Track(color, kept_THW, area_T, centre_T2, pieces_T)
 
 
-def _inner(mask_HW: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The pixels of a mask whose four neighbours are in it too; beyond the picture's edge all are."""
-    around_HW = np.pad(mask_HW, 1, mode="edge")
-    inner_HW: NDArray[np.bool_] = (
-        mask_HW & around_HW[:-2, 1:-1] & around_HW[2:, 1:-1] & around_HW[1:-1, :-2] & around_HW[1:-1, 2:]
-    )
-    return inner_HW
+def _inner(mask_THW: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The pixels of masks whose four neighbours are in them too; beyond the picture's edge all are."""
+    inner_THW = mask_THW.copy()
+    inner_THW[:, 1:] &= mask_THW[:, :-1]
+    inner_THW[:, :-1] &= mask_THW[:, 1:]
+    inner_THW[:, :, 1:] &= mask_THW[:, :, :-1]
+    inner_THW[:, :, :-1] &= mask_THW[:, :, 1:]
+    return inner_THW
 
 
 @njit(cache=True)

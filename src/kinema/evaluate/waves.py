@@ -292,8 +292,8 @@ def reflection_errors(stage: Stage, pixels_THW3: Pixels) -> Floats:
         bodies = [point_P2 for point_P2 in pieces if _share_in(stage.mask_HW, point_P2) <= 0.9]
         if len(images) != 1 or len(bodies) != 1 or any(_at_edge(p, height, width) for p in (*images, *bodies)):
             continue
-        place = _on_level(scene, bodies[0].mean(axis=0), rest_m, height, width)
-        image_3 = np.array([virtual_image(place, _mirror(scene))])
+        x, y, z = _on_level(scene, bodies[0].mean(axis=0)[None], rest_m, height, width)[0].tolist()
+        image_3 = np.array([virtual_image((x, y, z), _mirror(scene))])
         due_2 = project(scene.camera, image_3, height, width)[0, :2]
         error_T[frame] = np.linalg.norm(images[0].mean(axis=0) - due_2) / height
     return error_T
@@ -350,27 +350,26 @@ def _mirror(scene: Scene) -> Prop:
     return next(prop for prop in scene.props if prop.mirror)
 
 
-def _on_level(scene: Scene, pixel_2: Floats, z_m: float, height: int, width: int) -> tuple[float, float, float]:
-    """The point of the plane z = ``z_m`` that a pixel shows."""
+def _on_level(scene: Scene, pixel_P2: Floats, z_m: float, height: int, width: int) -> Floats:
+    """The points (P, 3) of the plane z = ``z_m`` that pixels show."""
     camera = scene.camera
     eye_3 = np.array(camera.position_m)
     view_33 = views(eye_3[None], np.array(camera.target_m)[None])[0]
     reach = np.tan(np.radians(camera.vertical_fov_deg) / 2)
-    across, up = 2 * pixel_2[0] / width - 1, 1 - 2 * pixel_2[1] / height
-    ray_3 = np.array([across * reach * width / height, up * reach, 1.0]) @ view_33
-    x, y, z = eye_3 + ray_3 * (z_m - eye_3[2]) / ray_3[2]
-    return float(x), float(y), float(z)
+    across_P, up_P = 2 * pixel_P2[:, 0] / width - 1, 1 - 2 * pixel_P2[:, 1] / height
+    ray_P3 = np.stack([across_P * reach * width / height, up_P * reach, np.ones(len(pixel_P2))], axis=1) @ view_33
+    point_P3: Floats = eye_3 + ray_P3 * (z_m - eye_3[2]) / ray_P3[:, 2:]
+    return point_P3
 
 
 def _water_pixels(scene: Scene, worlds: WorldsConfig) -> Mask:
     """The pixels that show the surface of the water at rest."""
     water = scene.water
     assert water is not None
-    rows, columns = np.mgrid[: worlds.height, : worlds.width] + 0.5
-    mask_HW = np.zeros((worlds.height, worlds.width), dtype=bool)
-    for row, column in zip(rows.ravel(), columns.ravel(), strict=True):
-        x, y, _ = _on_level(scene, np.array([column, row]), water.level_m, worlds.height, worlds.width)
-        mask_HW[int(row), int(column)] = water.x_m[0] < x < water.x_m[1] and water.y_m[0] < y < water.y_m[1]
+    pixel_P2 = np.argwhere(np.ones((worlds.height, worlds.width)))[:, ::-1].astype(np.float64) + 0.5
+    x_P, y_P, _ = _on_level(scene, pixel_P2, water.level_m, worlds.height, worlds.width).T
+    inside_P = (water.x_m[0] < x_P) & (x_P < water.x_m[1]) & (water.y_m[0] < y_P) & (y_P < water.y_m[1])
+    mask_HW: Mask = inside_P.reshape(worlds.height, worlds.width)
     return mask_HW
 
 
