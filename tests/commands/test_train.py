@@ -88,11 +88,14 @@ def test_a_run_leaves_weights_samples_and_curves(trained: Path) -> None:
     )
 
 
-def test_the_codec_of_exported_weights_may_serve_another_model(trained: Path, tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    assert main(["train", "model", "--codec", str(trained / "weights"), "--out", str(out), *SET]) == 0
-    card = WeightsFolder(out / "weights").card()
+def test_exported_weights_may_serve_another_model_whose_card_counts_both_runs(trained: Path, tmp_path: Path) -> None:
+    weights, out = str(trained / "weights"), tmp_path / "run"
+    assert main(["train", "model", "--codec", weights, "--init", weights, "--out", str(out), *SET]) == 0
+    card, first = WeightsFolder(out / "weights").card(), WeightsFolder(trained / "weights").card()
     assert card.training["codec_steps"] == 2 and card.scores["codec_held_out_psnr"] == 20.0
+    assert card.training["model_steps"] == 8
+    assert float(card.training["model_flops"]) == pytest.approx(2 * float(first.training["model_flops"]), rel=0.01)
+    assert card.training["model_runs"].startswith("4 steps (") and ", then 4 steps (" in card.training["model_runs"]
 
 
 def test_the_other_average_may_be_exported_afterwards(trained: Path, codec: Path) -> None:

@@ -197,10 +197,12 @@ def _card(config: Config, codec_run: Path, out: Path, result: FitResult, init: P
         "data": f"{worlds.clips} simulated clips, version {VERSION}, seeds {seeds}: {', '.join(worlds.families)}",
         "parameters": f"{sum(p.numel() for p in result.module.parameters()) / 1e6:.1f} million without the codec",
     }
+    effort = _effort("model", out) | {"model_flops": f"{result.flops:.3g}"}
     if init is not None:
         training["started_from"] = init.name
+        effort = _in_all(effort, WeightsFolder(init).card().training)
     codec_training, scores = _codec_facts(codec_run)
-    training |= codec_training | _effort("model", out) | {"model_flops": f"{result.flops:.3g}"}
+    training |= codec_training | effort
     held_out = [line["held_out"] for line in read_metrics(out) if "held_out" in line]
     if held_out:
         scores["held_out_loss"] = round(held_out[-1], 4)
@@ -215,6 +217,19 @@ def _card(config: Config, codec_run: Path, out: Path, result: FitResult, init: P
         training=training,
         scores=scores,
     )
+
+
+def _in_all(effort: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+    """The effort of a run and of those that made the weights it started from, if their card tells it."""
+    if not effort.keys() <= before.keys():
+        return effort
+    earlier, own = (f"{told['model_steps']} steps ({told['model_flops']} FLOPs)" for told in (before, effort))
+    return {
+        "model_steps": before["model_steps"] + effort["model_steps"],
+        "model_hours": round(before["model_hours"] + effort["model_hours"], 2),
+        "model_flops": f"{float(before['model_flops']) + float(effort['model_flops']):.3g}",
+        "model_runs": f"{before.get('model_runs', earlier)}, then {own}",
+    }
 
 
 def _codec_facts(folder: Path) -> tuple[dict[str, Any], dict[str, float]]:
