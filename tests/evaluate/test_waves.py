@@ -64,8 +64,9 @@ def test_true_reflections_are_where_the_mirror_puts_them_and_moved_ones_are_not(
 
 def test_a_pixel_leads_back_to_the_point_that_it_shows(stages: dict[str, list[Stage]]) -> None:
     scene = stages["mirror"][0].scene
-    column, row, _ = project(scene.camera, np.array([(0.3, 0.4, 0.35)]), 64, 64)[0]
-    assert waves._on_level(scene, np.array([column, row]), 0.35, 64, 64) == pytest.approx((0.3, 0.4, 0.35))
+    point_P3 = np.array([(0.3, 0.4, 0.35), (-0.2, 0.1, 0.35)])
+    pixel_P2 = project(scene.camera, point_P3, 64, 64)[:, :2]
+    np.testing.assert_allclose(waves._on_level(scene, pixel_P2, 0.35, 64, 64), point_P3, atol=1e-9)
 
 
 def test_a_ball_turns_the_way_round_and_a_plain_pane_would_not(stages: dict[str, list[Stage]]) -> None:
