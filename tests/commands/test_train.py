@@ -189,6 +189,7 @@ GROW = ("--codec", "CODEC", "--set", "worlds.shapes=[]")
         ("latents", ("--codec", "STARTED", "--stop-after", "0"), "--stop-after 0 is not possible"),
         ("latents", ("--codec", "NOWHERE"), "holds no trained codec"),
         ("model", ("--codec", "STARTED"), "holds no trained codec"),
+        ("model", ("--codec", "CODEC", "--set", "train_model.skipped_share=1.0"), "less than 1"),
         ("model", ("--codec", "CODEC", "--set", "train_model.first_clips=6"), "leave worlds.shapes out"),
         ("latents", ("--codec", "CODEC", "--set", "train_model.first_clips=6"), "leave worlds.shapes out"),
         ("model", (*GROW, "--set", "worlds.clips=60", "--set", "train_model.first_clips=13"), "give 1 to 12"),

@@ -331,7 +331,7 @@ def _material_table(readings: Mapping[str, Sequence[tuple[str, str | None]]]) ->
 def _likeness(
     exam: Exam, each: int, make: Callable[[str, int], Pixels]
 ) -> tuple[dict[str, list[float]], list[tuple[str, str]]]:
-    """Whether clips of every family look like it: true and made from their plainest prompts."""
+    """Whether clips of every family look like it: true, coded and made from their plainest prompts."""
     right: dict[str, list[float]] = {"model": [], "truth": [], "codec": []}
     confusions = []
     for family in FAMILIES:
