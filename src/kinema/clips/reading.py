@@ -17,6 +17,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.container import InputContainer
+from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -26,6 +27,8 @@ LARGEST_FRAME = 4096 * 2304  # pixels: one second of such frames takes a gigabyt
 STEADY = 0.35  # share by which a frame's duration may differ from the average and still count as one frame
 LONGEST_STILL_S = 10.0  # a frame that lasts longer is cut: timestamps of damaged files jump
 USUAL_FPS = 25.0  # of a stream that does not tell
+# Halved colour is interpolated, not repeated: worth 3 dB on the edges of coloured things, for a few milliseconds a frame.
+INTERPOLATION = Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND
 FASTEST_FPS, LOOK_AHEAD = 120.0, 8  # a higher rate may be the ticks of a clock: it is measured on so many frames
 
 
@@ -106,7 +109,7 @@ class VideoReader:
 
     def _upright(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
         width, height = self._stored  # a stream may change its size, a video here does not
-        pixels_HW3 = frame.to_ndarray(format="rgb24", width=width, height=height)
+        pixels_HW3 = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation=INTERPOLATION)
         return np.ascontiguousarray(np.rot90(pixels_HW3, self._turns))
 
 
