@@ -20,7 +20,7 @@ video: $(VENV)/.installed
 	@$(VENV)/bin/kinema generate --out "$(OUT)" $(ARGS) -- $(TYPED_PROMPT)
 
 test: $(VENV)/.installed-dev
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2
 
 check: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .
