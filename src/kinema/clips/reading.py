@@ -27,7 +27,7 @@ LARGEST_FRAME = 4096 * 2304  # pixels: one second of such frames takes a gigabyt
 STEADY = 0.35  # share by which a frame's duration may differ from the average and still count as one frame
 LONGEST_STILL_S = 10.0  # a frame that lasts longer is cut: timestamps of damaged files jump
 USUAL_FPS = 25.0  # of a stream that does not tell
-# Halved colour is interpolated, not repeated: worth 3 dB on the edges of coloured things, for a few milliseconds a frame.
+# Halved colour is interpolated, not repeated: worth 3 dB on pictures of coloured things, for more time a frame.
 INTERPOLATION = Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND
 FASTEST_FPS, LOOK_AHEAD = 120.0, 8  # a higher rate may be the ticks of a clock: it is measured on so many frames
 
