@@ -86,3 +86,13 @@ def test_what_was_given_stays_when_more_becomes_known() -> None:
     assert more.level_T.tolist() == pytest.approx([0.0, 0.1, 0.1, NOISY])
     window = more.window(1, 4)
     assert window.shape.frames == 3 and window.known_T.tolist() == [True, True, False]
+
+
+def test_more_latent_frames_are_unknown_and_those_of_a_remix_stand_still() -> None:
+    condition = condition_of(remix(numbered(6), 0.4), mean_of_groups)
+    more = condition.extended(5)
+    assert more.data_BCTHW[0, 0, :, 0, 0].tolist() == [0.0, 2.5, 5.0, 5.0, 5.0]
+    assert not more.known_T.any() and more.shape.frames == 5 and more.start == 0.4
+    image = condition_of(with_images(from_text(VideoShape(1, 32, 32)), [(0, numbered(1, 9))]), mean_of_groups)
+    assert image.extended(3).known_T.tolist() == [True, False, False]
+    assert image.extended(1).shape.frames == 1

@@ -60,6 +60,15 @@ def test_other_durations_proportions_and_rates(
     assert video.pixels.shape == (frames, height, width, 3)
 
 
+@pytest.mark.parametrize("frames", [1, 5, 29])
+def test_an_image_is_the_first_frame_of_a_clip_of_training(pipeline: Pipeline, frames: int) -> None:
+    whole, short = (pipeline.request(Order(PROMPT, seconds=count / 12)) for count in (33, frames))
+    short_CTHW = pipeline.sample(short)[0]
+    assert short_CTHW.shape[1] == short.shape.latent.frames == 1 + (frames - 1) // 4
+    torch.testing.assert_close(short_CTHW, pipeline.sample(whole)[0][:, : short_CTHW.shape[1]])
+    assert pipeline.make(short).pixels.shape == (frames, 64, 64, 3)
+
+
 @pytest.mark.parametrize("solver", ["euler", "heun", "dpmpp", "unipc"])
 def test_the_same_seed_gives_the_same_video(pipeline: Pipeline, request_: Request, solver: str) -> None:
     request = dataclasses.replace(request_, solver=solver)

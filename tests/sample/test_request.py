@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from kinema.card import Card, SamplingDefaults
-from kinema.config import nano
+from kinema.config import nano, override
 from kinema.errors import InputError
 from kinema.flow.solvers import SOLVERS
 from kinema.sample import order as orders
 from kinema.sample.order import Order, parse_size
-from kinema.sample.request import Request, make_request
+from kinema.sample.request import Request, frames_to_sample, make_request
 from kinema.shapes import VideoShape
 
 CARD = Card("test", height=64, width=96, frames=33, fps=12.0, sampling=SamplingDefaults(25, 3.5, "heun"))
@@ -34,6 +34,26 @@ def test_what_is_given_counts() -> None:
     request = ask(seconds=1, size=(128, 48), fps=24, steps=3, guidance=1, solver="euler")
     assert request.shape == VideoShape(25, 48, 128)
     assert (request.fps, request.steps, request.guidance, request.solver) == (24.0, 3, 1.0, "euler")
+
+
+@pytest.mark.parametrize(
+    ("shape", "frames"),
+    [
+        (VideoShape(1, 64, 64), 9),  # as a clip of training
+        (VideoShape(33, 64, 64), 9),
+        (VideoShape(61, 64, 64), 16),  # its own
+        (VideoShape(1, 512, 512), 4),  # what fits a pack of both passes
+        (VideoShape(1, 1024, 1024), 1),
+    ],
+)
+def test_what_is_shorter_than_clips_of_training_is_the_beginning_of_one(shape: VideoShape, frames: int) -> None:
+    assert frames_to_sample(shape, nano()) == frames
+    with_images = override(nano(), ["worlds.shapes=[[64,64,1,0.1],[64,64,17,0.1]]"])
+    assert frames_to_sample(shape, with_images) == shape.latent.frames
+    if shape.height == 64:
+        size = f"{shape.width}x{shape.height}"
+        request = ask(seconds=shape.frames / 12, size=size, rollout=False)
+        assert request.cost.tokens == 16 * frames and request.window == frames
 
 
 def test_the_names_of_solvers_are_those_of_flow() -> None:

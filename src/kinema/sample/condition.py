@@ -55,6 +55,12 @@ class Condition:
         """The same for ``count`` variations."""
         return dataclasses.replace(self, data_BCTHW=self.data_BCTHW.expand(count, -1, -1, -1, -1).clone())
 
+    def extended(self, frames: int) -> Condition:
+        """The same with unknown latent frames at the end, so that it has ``frames``; those of a remix stand still."""
+        more = max(0, frames - self.shape.frames)
+        data_BCTHW = F.pad(self.data_BCTHW, (0, 0, 0, 0, 0, more), mode="replicate")
+        return dataclasses.replace(self, data_BCTHW=data_BCTHW, level_T=F.pad(self.level_T, (0, more), value=NOISY))
+
     def window(self, start: int, stop: int) -> Condition:
         """The latent frames from ``start`` to before ``stop``."""
         return dataclasses.replace(self, data_BCTHW=self.data_BCTHW[:, :, start:stop], level_T=self.level_T[start:stop])

@@ -71,6 +71,7 @@ def cost_of(
     passes: int,
     config: Config,
     given: int = 0,
+    sampled: int = 0,
 ) -> Cost:
     """The cost of ``count`` videos of a shape.
 
@@ -83,16 +84,18 @@ def cost_of(
         passes: 2 with guidance, 1 without.
         config: sizes of the networks.
         given: frames that are encoded, or only held.
+        sampled: latent frames that are sampled, if more than the videos have.
     """
     grid, model = shape.tokens, config.model
-    per_window = min(grid.frames, window) * grid.rows * grid.cols
-    windows = 1 + max(0, math.ceil((grid.frames - window) / max(1, window - context)))
+    frames = max(grid.frames, sampled)
+    per_window = min(frames, window) * grid.rows * grid.cols
+    windows = 1 + max(0, math.ceil((frames - window) / max(1, window - context)))
     together = pack_size(2 * per_window, count)
     flops_per_token = 2 * weights_of(model) + 4 * model.depth * model.width * (per_window + config.text.max_tokens / 4)
     frame = shape.height * shape.width
     all_calls = windows * calls * math.ceil(count / together)
     return Cost(
-        tokens=grid.count * count,
+        tokens=frames * grid.rows * grid.cols * count,
         calls=all_calls,
         model_flops=flops_per_token * per_window * windows * calls * passes * count,
         pixels=(shape.frames * count + given) * frame,

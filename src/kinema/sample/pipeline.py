@@ -29,7 +29,7 @@ from kinema.sample.rollout import Native, lead_back, sample
 from kinema.sample.task import Run
 from kinema.sample.video import Video
 from kinema.sample.weights import WeightsFolder
-from kinema.shapes import FRAMES_PER_LATENT, VideoShape
+from kinema.shapes import FRAMES_PER_LATENT, MIN_SIDE, VideoShape
 
 BRIDGE_SEED = 2**62  # added to a clip's seed for the noise of the part that leads back to its start
 
@@ -107,15 +107,17 @@ class Pipeline:
         """The latents (C, T, H, W) of all variations; as many as a pack holds are sampled together."""
         task = request.task
         condition = condition_of(task, lambda pixels_THW3: encode_pixels(self.codec, pixels_THW3))
+        condition = condition.extended(request.sampled)
         packs = request.packs
         rounds = len(packs) * (1 + (task.bridge > 0))
         latents: list[Tensor] = []
         for place, pack in enumerate(packs):
             report = _part_of(on_step, place * (1 + (task.bridge > 0)), rounds)
             seeds = [request.seed + index for index in pack]
-            noise_BCTHW = torch.stack([draw_noise(seed, task.shape.latent) for seed in seeds])
+            noise_BCTHW = torch.stack([draw_noise(seed, condition.shape) for seed in seeds])
             known = condition.repeated(len(pack))
             latents_BCTHW = sample(self.model, self._words(request), request, known, noise_BCTHW, self.native, report)
+            latents_BCTHW = latents_BCTHW[:, :, : task.shape.latent.frames]
             if task.bridge:
                 report = _part_of(on_step, place * 2 + 1, rounds)
                 latents_BCTHW = torch.cat([latents_BCTHW, self._bridge(request, latents_BCTHW, seeds, report)], dim=2)
@@ -139,20 +141,20 @@ class Pipeline:
     def seconds(self, request: Request) -> float:
         """About how long a request will take on this machine.
 
-        A call of the denoiser takes a constant plus what its operations take. Both follow from a call on a small clip
+        A call of the denoiser takes a constant plus what its operations take. Both follow from a call on small pictures
         (the second: the first is slower) and one on a native clip.
         """
-        small, native = (self._probe(frames) for frames in (5, max(9, self.card.frames)))
+        small, native = self._probe(MIN_SIDE, MIN_SIDE), self._probe(self.card.width, self.card.height)
         self._timed(small)
         small_s, native_s = self._timed(small), self._timed(native)
-        more_flops = native.cost.model_flops - small.cost.model_flops
+        more_flops = max(1.0, native.cost.model_flops - small.cost.model_flops)
         per_flop_s = max(0.0, native_s[0] - small_s[0]) / more_flops
         per_call_s = max(0.0, native_s[0] - native.cost.model_flops * per_flop_s)
         sampling_s = request.cost.calls * per_call_s + request.cost.model_flops * per_flop_s
         return sampling_s + native_s[1] / native.cost.pixels * request.cost.pixels
 
-    def _probe(self, frames: int) -> Request:
-        order = Order("a", frames / self.card.fps, (self.card.width, self.card.height), self.card.fps)
+    def _probe(self, width: int, height: int) -> Request:
+        order = Order("a", self.card.seconds, (width, height), self.card.fps)
         return self.request(dataclasses.replace(order, guidance=2.0, steps=1, solver="euler", rollout=False))
 
     def _timed(self, request: Request) -> tuple[float, float]:
@@ -182,7 +184,7 @@ class Pipeline:
     def _bridge(self, request: Request, latents_BCTHW: Tensor, seeds: list[int], on_step: OnStep | None) -> Tensor:
         """The latent frames that lead from the end of a clip back to its start."""
         length = request.task.bridge // FRAMES_PER_LATENT
-        condition = lead_back(latents_BCTHW, length, request.context)
+        condition = lead_back(latents_BCTHW, length, request.context).extended(request.sampled)
         noise_BCTHW = torch.stack([draw_noise(seed + BRIDGE_SEED, condition.shape) for seed in seeds])
         before = latents_BCTHW.shape[2] - int(condition.known_T.long().argmin())  # latent frames before the window
         together = dataclasses.replace(request, window=condition.shape.frames)

@@ -14,7 +14,7 @@ from kinema.config import Config
 from kinema.data import Beat
 from kinema.errors import InputError
 from kinema.sample.arrange import arrange
-from kinema.sample.cost import Cost, available_bytes, check_memory, cost_of, pack_size
+from kinema.sample.cost import PACK_TOKENS, Cost, available_bytes, check_memory, cost_of, pack_size
 from kinema.sample.order import CALLS_PER_STEP, Order, check_options, check_settings
 from kinema.sample.storyboard import Lines, Storyboard, parse_storyboard, read_storyboard
 from kinema.sample.task import CONTEXT_LATENTS, Task
@@ -34,6 +34,7 @@ class Request:
         beats: lines of text that hold for a time.
         window: latent frames that are sampled at once, at most.
         context: latent frames by which windows overlap.
+        sampled: latent frames that are sampled, if more than the timeline has; see :func:`frames_to_sample`.
         index: which of the variations.
         order: what was asked, with defaults filled in.
         sources: file names and checksums of what was given.
@@ -58,6 +59,7 @@ class Request:
     index: int = 0
     window: int = 10**9
     context: int = CONTEXT_LATENTS
+    sampled: int = 0
     sources: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -70,7 +72,8 @@ class Request:
     def packs(self) -> list[range]:
         """Which variations are sampled together."""
         grid = self.shape.tokens
-        together = pack_size(min(self.window, grid.frames) * grid.rows * grid.cols * 2, self.count)
+        frames = min(self.window, max(grid.frames, self.sampled))
+        together = pack_size(frames * grid.rows * grid.cols * 2, self.count)
         return [range(start, min(start + together, self.count)) for start in range(0, self.count, together)]
 
     def facts(self) -> dict[str, Any]:
@@ -123,7 +126,8 @@ def make_request(card: Card, config: Config, order: Order, index: int = 0) -> Re
     native = VideoShape(card.frames, card.height, card.width).latent.frames
     total = task.shape.latent.frames
     at_once = total <= WHOLE_NATIVES * native if order.rollout is None else not order.rollout
-    window = total if at_once else max(native, 2 * CONTEXT_LATENTS + 1)
+    sampled = frames_to_sample(task.shape, config)
+    window = sampled if at_once else max(native, 2 * CONTEXT_LATENTS + 1)
     assert order.steps is not None and order.guidance is not None and order.solver is not None
     request = Request(
         prompt=prompt,
@@ -143,11 +147,24 @@ def make_request(card: Card, config: Config, order: Order, index: int = 0) -> Re
         count=order.count,
         index=index,
         window=window,
+        sampled=sampled,
         sources=sources,
     )
 
     check_memory(task.shape, lambda shape: _cost(request, shape, config).memory_bytes, available_bytes())
     return dataclasses.replace(request, cost=_cost(request, task.shape, config))
+
+
+def frames_to_sample(shape: VideoShape, config: Config) -> int:
+    """Latent frames to sample for a timeline: its own, or those of the shortest clip of training if that has more.
+
+    A network that has learnt whole clips alone makes noise of a single frame. The codec is causal, so an image can be
+    the first frame of a whole clip. Large pictures get no more of them than fill a pack.
+    """
+    shortest = min([config.worlds.frames, *(frames for _, _, frames, _ in config.worlds.shapes)])
+    grid = shape.tokens
+    wanted = min(1 + (shortest - 1) // FRAMES_PER_LATENT, PACK_TOKENS // (2 * grid.rows * grid.cols))
+    return max(grid.frames, wanted)
 
 
 def _cost(request: Request, shape: VideoShape, config: Config) -> Cost:
@@ -157,7 +174,7 @@ def _cost(request: Request, shape: VideoShape, config: Config) -> Cost:
     passes = 1 if request.guidance == 1 else 2
     held = [part for part in (task.before_THW3, task.after_THW3, task.base_THW3) if part is not None]
     given = sum(len(part) for part in held) + sum(len(run.pixels_THW3) for run in task.given)
-    cost = cost_of(shape, request.window, context, count, calls, passes, config, given)
+    cost = cost_of(shape, request.window, context, count, calls, passes, config, given, request.sampled)
     if task.bridge:
         between = VideoShape(1 + task.bridge + 2 * FRAMES_PER_LATENT * context, shape.height, shape.width)
         cost += cost_of(between, 10**9, 0, count, calls, passes, config)
