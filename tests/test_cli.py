@@ -53,6 +53,16 @@ def test_help_is_quick_and_imports_nothing_heavy() -> None:
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
 
 
+@pytest.mark.parametrize("told", [None, "77"])
+def test_idle_threads_give_their_core_away_soon_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch, told: str | None
+) -> None:
+    monkeypatch.setenv("GOMP_SPINCOUNT", "0")  # to be restored
+    monkeypatch.delenv("GOMP_SPINCOUNT") if told is None else monkeypatch.setenv("GOMP_SPINCOUNT", told)
+    main([])
+    assert int(os.environ["GOMP_SPINCOUNT"]) == (77 if told else 10_000)
+
+
 def test_generate_imports_no_simulator(weights_folder: Path, here: Path) -> None:
     command = ["generate", "a ball", "--weights", str(weights_folder), "--seconds", "0.1", "--out", "a.gif"]
     code = f"import sys; from kinema.cli import main; assert main({command}) == 0; print(*sys.modules)"
