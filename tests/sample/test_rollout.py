@@ -69,6 +69,33 @@ def test_windows_see_what_was_generated_under_slight_noise_and_do_not_change_it(
         torch.testing.assert_close(new_BCTHW[0], latents_CTHW[:, start:stop])
 
 
+def test_where_the_lines_change_the_text_counts_in_full_and_what_was_before_does_not(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[float, bool]] = []
+    denoise = rollout.denoise
+
+    def spy(model: object, words: object, request: Request, *rest: object) -> Tensor:
+        asked.append((request.guidance, request.history))
+        return denoise(model, words, request, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(rollout, "denoise", spy)
+    beats = [{"at": 0.0, "until": 4.0, "text": "a red ball"}, {"at": 4.0, "until": 9.0, "text": "two blue cubes"}]
+    board = {"summary": "bodies", "seconds": 9.0, "beat": beats}
+    order = Order(size=(32, 32), steps=2, guidance=3.0, rollout=True, storyboard=board)
+    pipeline.sample(pipeline.request(order))
+    onward, turning = (1.5, True), (3.0, False)
+    assert asked == [(3.0, True), turning, turning, onward, onward]  # what is new is told by one, both, the other
+
+
+def test_the_second_pass_of_guidance_knows_what_was_before_if_history_does_not_count(pipeline: Pipeline) -> None:
+    order = Order("a red ball", seconds=6, size=(32, 32), steps=2, guidance=3.0, rollout=True)
+    request = pipeline.request(order)
+    videos = [pipeline.sample(dataclasses.replace(request, history=history))[0] for history in (True, False)]
+    torch.testing.assert_close(videos[0][:, :9], videos[1][:, :9])  # nothing is known in the first window
+    assert (videos[0][:, 9:] - videos[1][:, 9:]).abs().max() > 1e-3
+
+
 def test_a_short_clip_is_the_same_both_ways(pipeline: Pipeline) -> None:
     order = Order("a red ball", seconds=1, size=(32, 32), steps=2)
     pixels = [pipeline.make(pipeline.request(dataclasses.replace(order, rollout=way))).pixels for way in (True, False)]

@@ -55,16 +55,18 @@ class Words:
             guided: whether there are rows with the negative text.
             layout: of the window; the lines are moved to its clock.
         """
-        times_s, shift_s = layout.time_s_F.tolist(), layout.segments[0].start_s
-        window_s = min(times_s), max(times_s)
-        rows = [_lines_within(self.lines, shift_s, window_s)] * count
-        rows += [_lines_within(self.negative, shift_s, window_s)] * count * guided
+        rows = [_lines_within(self.lines, layout)] * count + [_lines_within(self.negative, layout)] * count * guided
         return self.tokenizer.pack(rows, self.max_tokens)
 
+    def told(self, segment: Segment) -> set[str]:
+        """The lines that speak of a window or of a part of it."""
+        return {text for text, _, _ in _lines_within(self.lines, Layout([segment]))}
 
-def _lines_within(lines: TimedText, shift_s: float, window_s: tuple[float, float]) -> TimedText:
+
+def _lines_within(lines: TimedText, layout: Layout) -> TimedText:
+    times_s, shift_s = layout.time_s_F.tolist(), layout.segments[0].start_s
     moved = ((text, start_s + shift_s, end_s + shift_s) for text, start_s, end_s in lines if text.strip())
-    return tuple(line for line in moved if line[1] <= window_s[1] and line[2] >= window_s[0])
+    return tuple(line for line in moved if line[1] <= max(times_s) and line[2] >= min(times_s))
 
 
 def always(text: str) -> TimedText:
@@ -143,8 +145,9 @@ def guided_velocity(
 
     Guidance moves it away from a second pass that has neither: it has the negative text, and noise in place of the
     known latent frames (history guidance, arXiv 2502.06764), so that what is generated follows what is given as
-    strongly as the text. Both passes of all variations are segments of one pack. Text keys and values, rotary
-    tables and the modulation of every noise level are computed here or at the first call, and never again.
+    strongly as the text; without ``request.history`` it has them, and only the text counts more. Both passes of all
+    variations are segments of one pack. Text keys and values, rotary tables and the modulation of every noise level are
+    computed here or at the first call, and never again.
     """
     count, device = len(condition.data_BCTHW), next(model.parameters()).device
     index, table = _noise_table(model, levels, condition)
@@ -158,8 +161,10 @@ def guided_velocity(
         scale = scale_at(sigma, request.guidance, request.interval)
         passes = 1 if scale == 1 else 2
         layout, features = prepared[passes]
-        packed_NC = x_NC if passes == 1 else torch.cat([x_NC, x_NC.where(free_N1, noise_NC)])
-        level_PT = [torch.where(known_T, known, index[sigma]) for known in (shown_T, index[NOISY])[:passes]]
+        second_NC = x_NC.where(free_N1, noise_NC) if request.history else x_NC
+        packed_NC = x_NC if passes == 1 else torch.cat([x_NC, second_NC])
+        second_T = index[NOISY] if request.history else shown_T
+        level_PT = [torch.where(known_T, known, index[sigma]) for known in (shown_T, second_T)[:passes]]
         noise = table.at(torch.cat([level_T.repeat(count) for level_T in level_PT]))
         with half_precision(device):
             both_NC: Tensor = model(packed_NC, layout, noise, features)

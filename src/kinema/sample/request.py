@@ -35,6 +35,7 @@ class Request:
         window: latent frames that are sampled at once, at most.
         context: latent frames by which windows overlap.
         sampled: latent frames that are sampled, if more than the timeline has; see :func:`frames_to_sample`.
+        history: whether guidance also moves away from a video that does not know the given latent frames.
         index: which of the variations.
         order: what was asked, with defaults filled in.
         sources: file names and checksums of what was given.
@@ -60,6 +61,7 @@ class Request:
     window: int = 10**9
     context: int = CONTEXT_LATENTS
     sampled: int = 0
+    history: bool = True
     sources: Mapping[str, Any] = field(default_factory=dict)
 
     @property

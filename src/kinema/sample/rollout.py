@@ -66,7 +66,8 @@ def sample(
     latents_BCTHW = condition.data_BCTHW.clone()
     plan = windows(condition.shape.frames, request.window, request.context)
     onward = replace(request, guidance=1 + ONWARD * (request.guidance - 1))
-    done = 0  # latent frames sampled so far
+    turning = replace(request, history=False)  # where the lines change, what was before must not count more than they
+    done, told = 0, set[str]()  # latent frames sampled so far; the lines of what came before
     for place, (start, stop) in enumerate(plan):
         seen = condition.with_known(start, latents_BCTHW[:, :, start:done], CONTEXT_LEVEL) if done else condition
         part = seen.window(start, stop)
@@ -74,7 +75,9 @@ def sample(
         report = _count_on(on_step, place, len(plan), request.steps_taken)
         noise = noise_BCTHW[:, :, start:stop]
         shift = native.shift_of(part.shape.tokens.count)
-        asked = onward if done else request
+        fresh = replace(segment, grid=replace(segment.grid, frames=stop - done), first=first + done)
+        before, told = told, words.told(fresh)
+        asked = request if not done else onward if told == before else turning
         new_BCTHW = denoise(model, words, asked, part, noise, shift, segment, report)
         latents_BCTHW[:, :, done:stop] = new_BCTHW[:, :, done - start :]
         done = stop
