@@ -32,7 +32,7 @@ PAIRS = (
     *(("red", "blue"), ("blue", "red"), ("green", "yellow")),
     *(("yellow", "green"), ("red", "yellow"), ("blue", "green")),
 )
-WAYS: dict[str, dict[str, Any]] = {"native": {"seconds": 2.75}, "rollout": {"seconds": 8.0, "rollout": True}}
+WAYS = {"native": 2.75, "rollout": 8.0}  # seconds
 
 
 def storyboard(first: str, second: str, seconds: float, timed: bool) -> dict[str, Any]:
@@ -64,11 +64,11 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     shown = []
     for seed, (first, second) in enumerate(PAIRS):
-        for way, asked in WAYS.items():
+        for way, seconds in WAYS.items():
             row: dict[str, Any] = {"way": way, "first": first, "second": second, "seed": seed}
             for name, timed in (("timed", True), ("always", False)):
-                board = storyboard(first, second, asked["seconds"], timed)
-                video = pipeline.generate("", seed=seed, storyboard=board, rollout=asked.get("rollout"))
+                board = storyboard(first, second, seconds, timed)
+                video = pipeline.generate("", seed=seed, storyboard=board, rollout=way == "rollout")
                 row[name] = followed(video.pixels, first, second)
                 if timed:
                     shown.append(video.pixels)

@@ -66,7 +66,8 @@ class Words:
 def _lines_within(lines: TimedText, layout: Layout) -> TimedText:
     times_s, shift_s = layout.time_s_F.tolist(), layout.segments[0].start_s
     moved = ((text, start_s + shift_s, end_s + shift_s) for text, start_s, end_s in lines if text.strip())
-    return tuple(line for line in moved if line[1] <= max(times_s) and line[2] >= min(times_s))
+    first_s, last_s = min(times_s), max(times_s)
+    return tuple(line for line in moved if line[1] <= last_s and line[2] >= first_s)
 
 
 def always(text: str) -> TimedText:

@@ -34,12 +34,12 @@ class Request:
         beats: lines of text that hold for a time.
         window: latent frames that are sampled at once, at most.
         context: latent frames by which windows overlap.
-        sampled: latent frames that are sampled, if more than the timeline has; see :func:`frames_to_sample`.
         history: whether guidance also moves away from a video that does not know the given latent frames.
         index: which of the variations.
         order: what was asked, with defaults filled in.
         sources: file names and checksums of what was given.
         cost: of all variations.
+        sampled: latent frames that are sampled, those of the timeline or more; see :func:`frames_to_sample`.
     """
 
     prompt: str
@@ -53,6 +53,7 @@ class Request:
     task: Task = field(compare=False)
     order: Order = field(compare=False)
     cost: Cost
+    sampled: int
     beats: tuple[Beat, ...] = ()
     interval: tuple[float, float] = (0.0, 1.0)
     rescale: float = 0.0
@@ -60,7 +61,6 @@ class Request:
     index: int = 0
     window: int = 10**9
     context: int = CONTEXT_LATENTS
-    sampled: int = 0
     history: bool = True
     sources: Mapping[str, Any] = field(default_factory=dict)
 
@@ -74,8 +74,7 @@ class Request:
     def packs(self) -> list[range]:
         """Which variations are sampled together."""
         grid = self.shape.tokens
-        frames = min(self.window, max(grid.frames, self.sampled))
-        together = pack_size(frames * grid.rows * grid.cols * 2, self.count)
+        together = pack_size(min(self.window, self.sampled) * grid.rows * grid.cols * 2, self.count)
         return [range(start, min(start + together, self.count)) for start in range(0, self.count, together)]
 
     def facts(self) -> dict[str, Any]:
