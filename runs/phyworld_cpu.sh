@@ -14,7 +14,7 @@ settings=(
   --set worlds.height=128 --set worlds.width=128 --set worlds.frames=33 --set worlds.fps=10 --set worlds.clips=4000
   --set codec.width=48 --set codec.latent_width=96 # discs on white
   --set text.width=64 --set text.depth=1 --set text.heads=1 # three sentences
-  --set model.width=192 --set model.depth=6 --set model.heads=3
+  --set model.width=192 --set model.depth=6 --set model.heads=3 --set model.detail_width=0
   --set train_codec.steps=500 --set train_codec.batch=8 --set train_codec.ema_decay=0.99
   --set train_model.batch=16 --set train_model.checkpoint_every=50
 )

@@ -67,6 +67,8 @@ class ModelConfig:
     mlp_ratio: float = 4.0
     rope_seconds_base: float = 100.0  # longest rotary period along time, in seconds
     rope_space_base: float = 100.0  # longest rotary period along rows and columns, in tokens
+    detail_width: int = 0  # of the last blocks, on every latent position; a multiple of 32, and 0 is none
+    detail_depth: int = 2
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,7 @@ def nano() -> Config:
         beats_dropout=0.6,
     )
     return Config(
+        model=ModelConfig(detail_width=160),
         flow=FlowConfig(shift=3.0, shift_from=150, clean_first_share=0.3, independent_share=0.3),
         train_codec=codec,
         train_model=model,

@@ -15,15 +15,16 @@ from kinema.shapes import TOKEN_CHANNELS, TokenGrid, VideoShape
 WIDE, TALL, IMAGE = TokenGrid(3, 2, 3), TokenGrid(2, 3, 2), TokenGrid(1, 2, 2)
 
 
-def make_model() -> TextToVideo:
+def make_model(detail_width: int = 0) -> TextToVideo:
     torch.manual_seed(0)
-    return TextToVideo(TextConfig(vocab_size=40, width=32, depth=1, heads=2), ModelConfig(width=64, depth=2, heads=2))
+    text = TextConfig(vocab_size=40, width=32, depth=1, heads=2)
+    return TextToVideo(text, ModelConfig(width=64, depth=2, heads=2, detail_width=detail_width))
 
 
-@pytest.fixture
-def model() -> TextToVideo:
+@pytest.fixture(params=[0, 32], ids=["", "detail"])
+def model(request: pytest.FixtureRequest) -> TextToVideo:
     """A tiny model away from its initial values, where every part has an effect."""
-    model = make_model()
+    model = make_model(request.param)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter += 0.1 * torch.randn_like(parameter)
@@ -60,12 +61,14 @@ def run(model: TextToVideo, layout: Layout, noisy_NC: Tensor, sigma_F: Tensor, t
     return model(noisy_NC, layout, sigma_F, model.encode_text(text))
 
 
-def test_the_first_velocity_is_zero_and_can_be_learnt() -> None:
-    model, layout = make_model(), Layout([Segment(WIDE, 12.0)])
+@pytest.mark.parametrize("detail_width", [0, 32])
+def test_the_first_velocity_is_zero_and_can_be_learnt(detail_width: int) -> None:
+    model, layout = make_model(detail_width), Layout([Segment(WIDE, 12.0)])
     velocity_NC = run(model, layout, *inputs(layout), make_text(1))
     assert velocity_NC.shape == (WIDE.count, TOKEN_CHANNELS) and not velocity_NC.any()
     (velocity_NC - 1).square().sum().backward()
-    assert model.transformer.out_proj.weight.grad is not None and model.transformer.out_proj.weight.grad.any()
+    for part in (model.transformer, model.transformer.detail):
+        assert part is None or (part.out_proj.weight.grad is not None and part.out_proj.weight.grad.any())
 
 
 @pytest.mark.parametrize(
@@ -112,7 +115,7 @@ def test_segments_do_not_see_each_other(model: TextToVideo) -> None:
 
 def test_a_beat_is_seen_by_the_frames_of_its_span_first(model: TextToVideo) -> None:
     """With one block, a change of a beat's words reaches only the latent frames that its span holds."""
-    model.transformer.blocks = model.transformer.blocks[:1]
+    model.transformer.blocks, model.transformer.detail = model.transformer.blocks[:1], None
     layout, text = Layout([Segment(WIDE, 12.0)]), row(make_text(1), 0)
     assert [0.2 <= time_s <= 0.5 for time_s in layout.time_s_F.tolist()] == [False, True, False]
     noisy_NC, sigma_F = inputs(layout)

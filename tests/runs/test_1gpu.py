@@ -19,7 +19,7 @@ EXTRA = [
     *('worlds.families=["fall"]', "worlds.height=32", "worlds.width=32", "worlds.frames=5", "worlds.clips=52"),
     *("worlds.samples_per_pixel=1", "codec.width=12", "codec.latent_width=24", "codec.depth=1"),
     *("text.vocab_size=300", "text.width=32", "text.depth=1", "text.heads=2", "text.max_tokens=48"),
-    *("model.width=32", "model.depth=1", "model.heads=1"),
+    *("model.width=32", "model.depth=1", "model.heads=1", "model.detail_width=32", "model.detail_depth=1"),
     *("train_codec.steps=2", "train_codec.batch=1", "train_codec.warmup_steps=1"),
     *("train_model.steps=4", "train_model.batch=4", "train_model.image_steps=1", "train_model.short_steps=1"),
 ]

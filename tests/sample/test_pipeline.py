@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import kinema
-import kinema.model.transformer
+import kinema.model.layers
 from kinema.clips.video_io import read_video
 from kinema.codec import pixels
 from kinema.errors import InputError
@@ -187,15 +187,18 @@ def test_what_does_not_change_is_computed_once_a_run(
         monkeypatch.setattr(owner, name, counting)
 
     transformer = pipeline.model.transformer
+    assert transformer.detail is not None
     count(pipeline.model, "encode_text")
     count(transformer, "read_noise")
     count(transformer, "forward")
-    count(kinema.model.transformer, "rotary_tables")
-    for block in transformer.blocks:
+    count(transformer.detail, "modulation")
+    count(kinema.model.layers, "rotary_tables")
+    blocks = [*transformer.blocks, *transformer.detail.blocks]
+    for block in blocks:
         count(block, "text_keys_values")
     pipeline.make(dataclasses.replace(request_, steps=7, count=2))
-    blocks = len(transformer.blocks)
-    assert calls == {"encode_text": 1, "read_noise": 1, "rotary_tables": 1, "text_keys_values": blocks, "forward": 7}
+    once = {"encode_text": 1, "read_noise": 1, "modulation": 1}
+    assert calls == once | {"rotary_tables": 2, "text_keys_values": len(blocks), "forward": 7}
 
 
 def test_the_time_is_a_constant_a_call_and_a_rate_an_operation(

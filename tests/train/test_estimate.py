@@ -51,8 +51,10 @@ def test_every_preset_is_told_without_its_memory(name: str) -> None:
     config = configs.preset(name)
     told = estimate_model(config, ALONE)
     reader = 12 * config.text.depth * config.text.width**2
-    width = config.model.width
-    assert told["parameters"] == pytest.approx(reader + config.model.depth * (15 * width**2), rel=0.12)
+    model = config.model
+    blocks = 15 * (model.depth * model.width**2 + model.detail_depth * model.detail_width**2)
+    to_detail = 12 * model.width * model.detail_width
+    assert told["parameters"] == pytest.approx(reader + blocks + to_detail, rel=0.12)
     assert told["flops"] > 6 * 0.8 * told["parameters"] * told["tokens"]
     assert told["hours_at_5%_of_peak"] == pytest.approx(told["flops"] / 5e10 / 3600, abs=1e-3)
     many = estimate_model(config, Team(process=0, processes=8))
@@ -60,16 +62,19 @@ def test_every_preset_is_told_without_its_memory(name: str) -> None:
     assert estimate_codec(config, ALONE)["parameters"] > 1e6
 
 
-def test_activations_are_those_that_autograd_keeps() -> None:
+@pytest.mark.parametrize("detail_width", [0, 32])
+def test_activations_are_those_that_autograd_keeps(detail_width: int) -> None:
     width, depth, clips = 64, 3, 4
     torch.manual_seed(0)
-    model = TextToVideo(TextConfig(vocab_size=280, width=32, depth=1, heads=2), ModelConfig(width, depth, heads=1))
+    config = ModelConfig(width, depth, heads=1, detail_width=detail_width)
+    model = TextToVideo(TextConfig(vocab_size=280, width=32, depth=1, heads=2), config)
     layout = Layout([Segment(TokenGrid(9, 4, 4), 12.0)] * clips)
     always = (("a red ball", -math.inf, math.inf),)
     text = CaptionTokenizer.train(["a red ball"], 280).pack([always] * clips)
     noisy_NC, level_F = torch.randn(layout.tokens, TOKEN_CHANNELS), torch.rand(layout.frames)
     saved = bytes_saved(lambda: model(noisy_NC, layout, level_F, model.text_encoder(text)), model.parameters())
-    assert saved / (4 * layout.tokens * width * depth) == pytest.approx(estimates.SAVED_FLOATS, rel=0.2)
+    channels = width * depth + 4 * detail_width * config.detail_depth
+    assert saved / (4 * layout.tokens * channels) == pytest.approx(estimates.SAVED_FLOATS, rel=0.2)
 
 
 def test_activations_of_the_codec_too() -> None:
@@ -79,12 +84,14 @@ def test_activations_of_the_codec_too() -> None:
     assert saved / (4 * 9 * 32 * 32 * 96) == pytest.approx(estimates.SAVED_CODEC_FLOATS, rel=0.3)
 
 
-@pytest.mark.parametrize("skipped", [0.0, 0.5])
-def test_operations_of_a_clip_are_those_that_torch_counts(skipped: float) -> None:
+@pytest.mark.parametrize(("skipped", "detail_width"), [(0.0, 0), (0.5, 0), (0.0, 32)])
+def test_operations_of_a_clip_are_those_that_torch_counts(skipped: float, detail_width: int) -> None:
     from torch.utils.flop_counter import FlopCounterMode
 
-    text, config = TextConfig(vocab_size=280, width=32, depth=1, heads=2), ModelConfig(width=64, depth=4, heads=1)
-    model, layout = TextToVideo(text, config), Layout([Segment(TokenGrid(9, 4, 4), 12.0)])
+    text = TextConfig(vocab_size=280, width=32, depth=1, heads=2)
+    config = ModelConfig(width=64, depth=4, heads=1, detail_width=detail_width)
+    grid = TokenGrid(5, 4, 4)  # few enough for attention as products of matrices: the fused kernel is not counted
+    model, layout = TextToVideo(text, config), Layout([Segment(grid, 12.0)])
     words = CaptionTokenizer.train(["a red ball"], 280).pack([(("a red ball falls", -math.inf, math.inf),)])
     noisy_NC, sigma_F = torch.randn(layout.tokens, TOKEN_CHANNELS), torch.rand(layout.frames)
     with FlopCounterMode(display=False) as counter:

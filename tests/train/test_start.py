@@ -12,7 +12,9 @@ from safetensors.torch import save_file
 from kinema.captions.tokenizer import CaptionTokenizer
 from kinema.config import ModelConfig, TextConfig
 from kinema.errors import InputError
+from kinema.model.layout import Layout, Segment
 from kinema.model.transformer import TextToVideo
+from kinema.shapes import TOKEN_CHANNELS, TokenGrid
 from kinema.train.start import EMBEDDING, start_from
 
 TEXT = TextConfig(vocab_size=280, width=16, depth=1, heads=2)
@@ -49,6 +51,18 @@ def test_words_of_both_tokenizers_keep_their_meaning(earlier: Path) -> None:
     for name, tensor in model.state_dict().items():
         if name != EMBEDDING:
             assert torch.equal(tensor, source.state_dict()[name].bfloat16().float()), name
+
+
+def test_a_trunk_can_be_given_blocks_for_details(earlier: Path) -> None:
+    tokenizer = CaptionTokenizer.load(earlier / "tokenizer.json")
+    model, trunk = TextToVideo(TEXT, dataclasses.replace(MODEL, detail_width=32)), TextToVideo(TEXT, MODEL)
+    for network in (model, trunk):
+        start_from(network, tokenizer, earlier)
+        torch.nn.init.ones_(network.transformer.out_proj.weight)
+    layout, text = Layout([Segment(TokenGrid(2, 3, 2), 12.0)]), tokenizer.pack([(("a red ball", 0.0, 1.0),)])
+    noisy_NC, sigma_F = torch.randn(layout.tokens, TOKEN_CHANNELS), torch.rand(layout.frames)
+    with_detail_NC, without_NC = (m(noisy_NC, layout, sigma_F, m.encode_text(text)) for m in (model, trunk))
+    assert without_NC.any() and torch.equal(with_detail_NC, without_NC)
 
 
 def test_weights_of_another_size_are_refused(earlier: Path) -> None:

@@ -43,11 +43,11 @@ def run(options: argparse.Namespace) -> None:
         is_codec = options.what == "codec"
         init = _codec_folder(options.init, config) if is_codec else WeightsFolder.find(options.init).path
     from kinema.train.growing import check_growth  # torch: only now that the options are known to be right
-    from kinema.train.model import check_routing
+    from kinema.train.model import check_network
     from kinema.train.parallel import assemble
 
     check_growth(config)
-    check_routing(config)
+    check_network(config)
 
     with assemble() as team:
         estimate = _estimate(options, config, team)

@@ -66,6 +66,13 @@ def rotary_tables(layout: Layout, config: ModelConfig) -> tuple[Tensor, Tensor]:
     return angle_NK.cos()[:, None], angle_NK.sin()[:, None]
 
 
+def rotary_turn(layout: Layout, config: ModelConfig, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """The same in another precision, computed once for a layout."""
+    cos, sin = layout.remember(("rotary", config), lambda: rotary_tables(layout, config))
+    turn: tuple[Tensor, Tensor] = layout.remember(("rotary", config, dtype), lambda: (cos.to(dtype), sin.to(dtype)))
+    return turn
+
+
 def place_features(layout: Layout) -> Tensor:
     """Where a token lies in the picture and how long after the start: what relative rotary positions do not tell.
 

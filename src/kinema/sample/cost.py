@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from kinema.shapes import (
     FRAMES_PER_LATENT,
     LATENT_CHANNELS,
     MIN_SIDE,
+    PATCH,
     PIXELS_PER_LATENT,
     PIXELS_PER_TOKEN,
     VideoShape,
@@ -91,7 +92,11 @@ def cost_of(
     per_window = min(frames, window) * grid.rows * grid.cols
     windows = 1 + max(0, math.ceil((frames - window) / max(1, window - context)))
     together = pack_size(2 * per_window, count)
-    flops_per_token = 2 * weights_of(model) + 4 * model.depth * model.width * (per_window + config.text.max_tokens / 4)
+    text_tokens = config.text.max_tokens / 4
+    flops_per_token = 2 * weights_of(model) + 4 * model.depth * model.width * (per_window + text_tokens)
+    detail = detail_of(model)
+    of_position = 2 * weights_of(detail) + 4 * detail.depth * detail.width * (PATCH**2 * per_window + text_tokens)
+    flops_per_token += PATCH**2 * of_position
     frame = shape.height * shape.width
     all_calls = windows * calls * math.ceil(count / together)
     return Cost(
@@ -111,7 +116,8 @@ def memory_of(tokens: int, shape: VideoShape, config: Config) -> float:
     at_once = min(shape.frames * frame, max(PIXELS_AT_ONCE, FRAMES_PER_LATENT * (TILE_PIXELS if is_tiled else frame)))
     tiled = TILED_BYTES * frame if is_tiled else 0
     wider, wider_decoding = (1.0, 1.0) if has_bf16() else (FLOAT32, FLOAT32_DECODING)
-    denoising = wider * (TOKEN_BYTES + TOKEN_BYTES_PER_MLP * config.model.mlp_ratio) * tokens * config.model.width
+    widest = max(config.model.width, PATCH**2 * config.model.detail_width)
+    denoising = wider * (TOKEN_BYTES + TOKEN_BYTES_PER_MLP * config.model.mlp_ratio) * tokens * widest
     decoding = wider_decoding * (PIXEL_BYTES + PIXEL_BYTES_PER_CHANNEL * config.codec.width) * at_once + wider * tiled
     return (
         BASE_BYTES
@@ -126,9 +132,10 @@ def model_weights(config: Config) -> float:
     """Weights of text encoder and denoiser, about."""
     text, model = config.text, config.model
     words = text.width * (text.vocab_size + 12 * text.width * text.depth)
-    of_text = 2 * text.width * model.width * model.depth  # their keys and values in every block
+    of_text = 2 * text.width * (model.width * model.depth + model.detail_width * model.detail_depth)
     around = 7 * model.width**2 + 500 * model.width  # embedding and modulation of the noise level, ends
-    return words + of_text + around + weights_of(model)
+    to_detail = (8 + PATCH**2) * model.width * model.detail_width  # modulation, and what the trunk says of a patch
+    return words + of_text + around + weights_of(model) + to_detail + weights_of(detail_of(model))
 
 
 def codec_weights(codec: CodecConfig) -> float:
@@ -157,6 +164,11 @@ def pack_size(tokens: int, count: int) -> int:
 def weights_of(model: ModelConfig) -> float:
     """Weights that every token meets: four matrices of self-attention, two of the text's, and the MLP."""
     return model.depth * model.width**2 * (6 + 2 * model.mlp_ratio)
+
+
+def detail_of(model: ModelConfig) -> ModelConfig:
+    """The sizes of the blocks on every latent position."""
+    return replace(model, width=model.detail_width, depth=model.detail_depth if model.detail_width else 0)
 
 
 def check_memory(shape: VideoShape, memory_of: Callable[[VideoShape], float], available: float) -> None:

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from kinema.codec.autoencoder import VideoAutoencoder
 from kinema.config import Config, TrainConfig
-from kinema.shapes import VideoShape
+from kinema.shapes import PATCH, VideoShape
 from kinema.train.checkpoint import KEEP
 from kinema.train.codec_data import POOL_CLIPS, frames_per_crop
 from kinema.train.optimizer import split_parameters
@@ -52,8 +52,11 @@ def estimate_model(config: Config, team: Team) -> dict[str, Any]:
             parts.append((share, frames * grid.rows * grid.cols))
         of_clip = sum(share * work(tokens) for share, tokens in parts)
         total += max(0, steps) * budget / sum(share * tokens for share, tokens in parts) * of_clip
-    per_block = SAVED_FLOATS * model.width
-    kept = per_block + 2 * model.width * model.depth if train.recompute else per_block * model.depth
+    stacks = ((model.width, model.depth), (PATCH**2 * model.detail_width, model.detail_depth))
+    if train.recompute:
+        kept = SAVED_FLOATS * max(width for width, _ in stacks) + 2 * sum(width * depth for width, depth in stacks)
+    else:
+        kept = SAVED_FLOATS * sum(width * depth for width, depth in stacks)
     activations = budget / team.processes * kept * (BFLOAT16 if train.bf16 else FLOAT32)
     latents = config.worlds.clips * native.latent.tokens.count * 64 * BFLOAT16
     return _told(network, train, team, total, budget, "tokens", activations, latents, sharded=True)

@@ -25,6 +25,7 @@ from kinema.data import Caption
 from kinema.errors import InputError
 from kinema.files import whole_file
 from kinema.flow import path
+from kinema.model.detail import HEAD_CHANNELS
 from kinema.model.transformer import TextToVideo
 from kinema.shapes import TokenGrid, VideoShape
 from kinema.train.feed import feed_of
@@ -65,12 +66,12 @@ def train_model(
         codec: if given, samples are drawn at every validation, as ``out/samples.png`` and in TensorBoard.
 
     Raises:
-        InputError: too few clips, too many processes, tokens that cannot skip blocks, weights in ``init`` of another
-            size, or ``out`` holds a run with other settings.
+        InputError: too few clips, too many processes, a network that cannot be, weights in ``init`` of another size, or
+            ``out`` holds a run with other settings.
         KinemaError: training diverged, or the disk is full.
     """
     train = config.train_model
-    check_routing(config)
+    check_network(config)
     material = gather(config, latents_dir)
     data, held_out = material.data, material.held_out
     native = VideoShape(config.worlds.frames, config.worlds.height, config.worlds.width).tokens
@@ -192,17 +193,27 @@ def split(data: LatentDataset, batch: int, folder: Path) -> tuple[list[int], lis
     return training, held_out
 
 
-def check_routing(config: Config) -> None:
-    """Refuses a share of tokens that cannot skip the middle blocks.
+def check_network(config: Config) -> None:
+    """Refuses sizes that do not fit together, and a share of tokens that cannot skip the middle blocks.
 
     Raises:
         InputError: says what can.
     """
-    skipped, depth = config.train_model.skipped_share, config.model.depth
+    model, skipped = config.model, config.train_model.skipped_share
+    for name, part in (("text", config.text), ("model", model)):
+        if part.heads < 1 or part.width < 1 or part.width % (2 * part.heads):
+            wanted = f"give a multiple of {2 * part.heads}" if part.heads > 0 else f"set {name}.heads to at least 1"
+            raise InputError(f"{name}.width {part.width} with {part.heads} heads is not possible: {wanted}")
+    if model.depth < 1 or (model.detail_width and model.detail_depth < 1):
+        raise InputError("blocks are needed: set model.depth and model.detail_depth to at least 1")
+    if model.detail_width < 0 or model.detail_width % HEAD_CHANNELS:
+        wanted = f"give a multiple of {HEAD_CHANNELS}, or 0 for no blocks on every latent position"
+        raise InputError(f"model.detail_width {model.detail_width} is not possible: {wanted}")
     if not 0 <= skipped < 1:
         raise InputError(f"train_model.skipped_share {skipped:g} is not possible: give at least 0 and less than 1")
-    if skipped and depth < 3:
-        raise InputError(f"a model of {depth} blocks has none in the middle to skip: set train_model.skipped_share=0")
+    if skipped and model.depth < 3:
+        wanted = "set train_model.skipped_share=0"
+        raise InputError(f"a model of {model.depth} blocks has none in the middle to skip: {wanted}")
 
 
 def check_processes(plan: Plan, team: Team) -> None:

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from functools import lru_cache
 
 import torch
+from torch import nn
 
 from kinema.codec.pixels import fast_bf16
 from kinema.config import ModelConfig, TextConfig, TrainConfig
 from kinema.model.transformer import TextToVideo
+from kinema.shapes import PATCH
 
 # Dense bfloat16 operations a second, from the makers' data sheets; by parts of the names that torch reports.
 KNOWN_PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "L4": 121e12, "RTX 4090": 165e12}
@@ -42,25 +44,32 @@ def flops_of_clip(text: TextConfig, model: ModelConfig) -> Callable[..., float]:
         A function of the clip's tokens, its tokens of text and the share of the tokens that skip the middle blocks.
     """
     network = meta_model(text, model)
-    per_level = (
-        network.transformer.noise_embedding,
-        network.transformer.modulation_proj,
-    )  # once a latent frame: little
-    transformer = sum(p.numel() for p in network.transformer.parameters())
-    transformer -= sum(p.numel() for module in per_level for p in module.parameters())
-    block = sum(p.numel() for p in network.transformer.blocks[0].parameters())
-    reader = sum(p.numel() for p in network.text_encoder.blocks.parameters())
+    trunk, detail = network.transformer, network.transformer.detail
+    per_frame = (trunk.noise_embedding, trunk.modulation_proj)  # once a latent frame: little
+    ends = _weights(trunk) - _weights(trunk.blocks, detail, *per_frame)
+    block, reader = _weights(trunk.blocks[0]), _weights(network.text_encoder.blocks)
+    fine_block = fine_entry = fine_ends = 0
+    if detail is not None:
+        fine_block, fine_entry = _weights(detail.blocks[0]), _weights(detail.trunk_proj)
+        fine_ends = _weights(detail) - _weights(detail.blocks, detail.trunk_proj, detail.modulation_proj)
 
-    def of_block(tokens: float, text_tokens: float) -> float:
-        return 6.0 * block * tokens + 12.0 * model.width * tokens * (tokens + text_tokens)
+    def of_blocks(count: int, weights: int, width: int, tokens: float, text_tokens: float) -> float:
+        return count * (6.0 * weights * tokens + 12.0 * width * tokens * (tokens + text_tokens))
 
     def flops(tokens: int, text_tokens: float, skipped: float = 0.0) -> float:
-        middle = max(0, model.depth - 2) if skipped else 0
-        blocks = (model.depth - middle) * of_block(tokens, text_tokens)
-        blocks += middle * of_block((1 - skipped) * tokens, text_tokens)
-        return 6.0 * ((transformer - model.depth * block) * tokens + reader * text_tokens) + blocks
+        middle, fine = max(0, model.depth - 2) if skipped else 0, PATCH**2 * tokens
+        return (
+            6.0 * ((ends + fine_entry) * tokens + fine_ends * fine + reader * text_tokens)
+            + of_blocks(model.depth - middle, block, model.width, tokens, text_tokens)
+            + of_blocks(middle, block, model.width, (1 - skipped) * tokens, text_tokens)
+            + of_blocks(model.detail_depth, fine_block, model.detail_width, fine, text_tokens)
+        )
 
     return flops
+
+
+def _weights(*modules: nn.Module | None) -> int:
+    return sum(parameter.numel() for module in modules if module is not None for parameter in module.parameters())
 
 
 @lru_cache(maxsize=4)

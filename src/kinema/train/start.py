@@ -11,15 +11,16 @@ from kinema.captions.tokenizer import CaptionTokenizer
 from kinema.errors import InputError
 from kinema.model.transformer import TextToVideo
 
-EMBEDDING = "text_encoder.embedding.weight"
+EMBEDDING, DETAIL = "text_encoder.embedding.weight", "transformer.detail."
 
 
 @torch.no_grad()
 def start_from(model: TextToVideo, tokenizer: CaptionTokenizer, folder: Path) -> int:
     """Gives a model the weights of exported ones; the two may have different tokenizers.
 
-    The embedding of a token that both tokenizers have is taken over; the others stay as they are. Everything else
-    must fit exactly.
+    The embedding of a token that both tokenizers have is taken over; the others stay as they are. So do the blocks on
+    every latent position of a model whose trunk alone was trained: they add nothing yet. Everything else must fit
+    exactly.
 
     Args:
         model: receives the weights.
@@ -39,6 +40,8 @@ def start_from(model: TextToVideo, tokenizer: CaptionTokenizer, folder: Path) ->
     if state[EMBEDDING].shape[1:] == embedding_VC.shape[1:]:
         embedding_VC[[new[token] for token in shared]] = state[EMBEDDING][[old[token] for token in shared]].float()
         state[EMBEDDING] = embedding_VC
+    if not any(name.startswith(DETAIL) for name in state):
+        state |= {name: tensor for name, tensor in model.state_dict().items() if name.startswith(DETAIL)}
     try:
         model.load_state_dict(state)
     except RuntimeError as error:

@@ -1,10 +1,10 @@
-"""Tokens that skip the middle blocks (TREAD), at equal operations: half of them until the rate falls, or none.
+"""Other ways through the network, at equal operations: tokens that skip the middle blocks, or blocks for details.
 
-    python benchmarks/routing.py --latents DIR --out runs/out/routing --report benchmarks/routing_1core_DATE.json
+    python benchmarks/networks.py --latents DIR --out runs/out/networks --report benchmarks/networks_1core_DATE.json
 
-Both arms are runs of `train_model` from nothing on the same latents of all families, with the same seeds; the arm that
-skips takes more steps, so that both spend the same operations. Runs resume. The report has the held-out loss by noise
-level, which is always that of the whole model, and the seconds of all steps.
+All arms are runs of `train_model` from nothing on the same latents of all families, with the same seeds; one whose
+clips take fewer operations takes more steps. Runs resume. The report has the held-out loss by noise level, which is
+always that of the whole model, and the seconds of all steps.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import dataclasses
 import json
 import logging
 import platform
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +28,33 @@ from kinema.train.metrics import read_metrics
 from kinema.train.model import train_model
 from kinema.train.speed import flops_of_clip
 
-ARMS = {"all tokens in all blocks": 0.0, "half skip the middle": 0.5}
+
+@dataclass(frozen=True)
+class Arm:
+    """What is compared."""
+
+    about: str
+    skipped: float = 0.0
+    detail_width: int = 0
+
+
+ARMS = {
+    "plain": Arm("all tokens in all blocks"),
+    "routed": Arm("half skip the middle, until the rate falls (TREAD)", skipped=0.5),
+    "detail": Arm("two blocks on every latent position", detail_width=64),
+}
 TEXT_TOKENS = 60.0  # of a clip, about; the metrics have the exact number
 DECAY_SHARE = 0.4
 
 
-def recipe(skipped: float, options: argparse.Namespace) -> Config:
+def recipe(arm: Arm, seed: int, options: argparse.Namespace) -> Config:
     """One run: as many steps as the budget pays for; everything else is equal."""
     base = configs.preset("nano")
-    text, model = TextConfig(width=96, depth=2, heads=2), ModelConfig(width=128, depth=6, heads=4)
+    text = TextConfig(width=96, depth=2, heads=2)
+    model = ModelConfig(width=128, depth=6, heads=4, detail_width=arm.detail_width, detail_depth=2)
     tokens = VideoShape(base.worlds.frames, base.worlds.height, base.worlds.width).tokens.count
     of_clip = flops_of_clip(text, model)
-    first, last = (options.batch * of_clip(tokens, TEXT_TOKENS, share) for share in (skipped, 0.0))
+    first, last = (options.batch * of_clip(tokens, TEXT_TOKENS, share) for share in (arm.skipped, 0.0))
     train = TrainConfig(
         steps=round(options.flops / ((1 - DECAY_SHARE) * first + DECAY_SHARE * last)),
         batch=options.batch,
@@ -47,14 +63,15 @@ def recipe(skipped: float, options: argparse.Namespace) -> Config:
         ema_decay=0.98,
         short_share=0.75,
         beats_dropout=0.6,
-        skipped_share=skipped,
+        skipped_share=arm.skipped,
         compile=False,
         checkpoint_every=100,
         validate_every=10**6,  # at the end
         log_every=50,
+        seed=seed,
     )
     flow = FlowConfig(shift=3.0, clean_first_share=0.3, independent_share=0.3)
-    return dataclasses.replace(base, name="routing", text=text, model=model, flow=flow, train_model=train)
+    return dataclasses.replace(base, name="networks", text=text, model=model, flow=flow, train_model=train)
 
 
 def main() -> None:
@@ -66,24 +83,30 @@ def main() -> None:
     parser.add_argument("--flops", type=float, default=1.2e13, help="of every run (1.2e13)")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    command = f"python benchmarks/routing.py --flops {options.flops:g} --batch {options.batch}"
+    command = f"python benchmarks/networks.py --flops {options.flops:g} --batch {options.batch}"
     runs: list[dict[str, Any]] = []
     for seed in range(options.seeds):
-        for arm, skipped in ARMS.items():
-            config = recipe(skipped, options)
-            config = dataclasses.replace(config, train_model=dataclasses.replace(config.train_model, seed=seed))
-            folder = options.out / f"{skipped:g}_{seed}"
-            result = train_model(config, options.latents, folder)
+        for name in options.arms:
+            folder = options.out / f"{name}_{seed}"
+            result = train_model(recipe(ARMS[name], seed, options), options.latents, folder)
             lines = read_metrics(folder)
             held_out = [line for line in lines if "held_out" in line][-1]
             seconds = sum(line.get("seconds", 0.0) for line in lines)
-            row = {"arm": arm, "seed": seed, "steps": result.step, "flops": result.flops, "seconds": round(seconds, 1)}
+            row = {
+                "arm": name,
+                "about": ARMS[name].about,
+                "seed": seed,
+                "steps": result.step,
+                "flops": result.flops,
+                "seconds": round(seconds, 1),
+            }
             runs.append(row | {key: round(value, 5) for key, value in held_out.items() if isinstance(value, float)})
             logging.info("%s", runs[-1])
             report = {
-                "command": f"{command} --seeds {options.seeds}",
+                "command": f"{command} --seeds {options.seeds} --arms {' '.join(options.arms)}",
                 "machine": platform.processor() or platform.machine(),
                 "threads": torch.get_num_threads(),
                 "runs": runs,
