@@ -52,9 +52,9 @@ def recipe(arm: Arm, seed: int, options: argparse.Namespace) -> Config:
     base = configs.preset("nano")
     text = TextConfig(width=96, depth=2, heads=2)
     model = ModelConfig(width=128, depth=6, heads=4, detail_width=arm.detail_width, detail_depth=2)
-    tokens = VideoShape(base.worlds.frames, base.worlds.height, base.worlds.width).tokens.count
+    grid = VideoShape(base.worlds.frames, base.worlds.height, base.worlds.width).tokens
     of_clip = flops_of_clip(text, model)
-    first, last = (options.batch * of_clip(tokens, TEXT_TOKENS, share) for share in (arm.skipped, 0.0))
+    first, last = (options.batch * of_clip(grid, TEXT_TOKENS, share) for share in (arm.skipped, 0.0))
     train = TrainConfig(
         steps=round(options.flops / ((1 - DECAY_SHARE) * first + DECAY_SHARE * last)),
         batch=options.batch,

@@ -27,6 +27,7 @@ from kinema.card import Card, SamplingDefaults
 from kinema.clips.contact_sheet import contact_sheet
 from kinema.config import Config, ModelConfig, TextConfig, TrainConfig, WorldsConfig
 from kinema.sample.weights import WeightsFolder
+from kinema.shapes import VideoShape
 from kinema.train.export import export
 from kinema.train.latents import make_latents
 from kinema.train.metrics import read_metrics
@@ -46,8 +47,8 @@ def recipe(width: int, depth: int, budget_flops: float, clips: int, frames: int,
     """One run: as many steps as the budget pays for; everything else is equal."""
     worlds = WorldsConfig(families=FAMILIES, frames=frames, clips=clips)
     model = ModelConfig(width=width, depth=depth, heads=width // 16)
-    tokens = (1 + (frames - 1) // 4) * 16
-    steps = max(4, round(budget_flops / (BATCH * flops_of_clip(TEXT, model)(tokens, TEXT_TOKENS))))
+    grid = VideoShape(frames, worlds.height, worlds.width).tokens
+    steps = max(4, round(budget_flops / (BATCH * flops_of_clip(TEXT, model)(grid, TEXT_TOKENS))))
     train = TrainConfig(
         steps=steps,
         batch=BATCH,
@@ -127,8 +128,8 @@ def predictions(law: dict[str, float]) -> dict[str, dict[str, float]]:
     for name in ("nano", "small", "base", "large"):
         config = configs.preset(name)
         worlds, train = config.worlds, config.train_model
-        tokens = (1 + (worlds.frames - 1) // 4) * (worlds.height // 16) * (worlds.width // 16)
-        flops = train.steps * train.batch * flops_of_clip(config.text, config.model)(tokens, TEXT_TOKENS)
+        grid = VideoShape(worlds.frames, worlds.height, worlds.width).tokens
+        flops = train.steps * train.batch * flops_of_clip(config.text, config.model)(grid, TEXT_TOKENS)
         told[name] = {
             "flops": flops,
             "loss": law["c"] + law["a"] * flops ** -law["b"],

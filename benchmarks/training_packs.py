@@ -116,7 +116,7 @@ def learn(
         average.update()
         seconds += time.process_time() - start_s
         used = sum(part.count for part in parts)
-        spent += sum(flops(part.count, TEXT_TOKENS) for part in parts)
+        spent += sum(flops(part, TEXT_TOKENS) for part in parts)
         longest = max(part.count for part in parts)
         tokens, padded, capacity = tokens + used, padded + len(parts) * longest, capacity + budget
     measured = {

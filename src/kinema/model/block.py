@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from kinema.captions.attention import rotate, split_heads
 from kinema.captions.text_encoder import TextFeatures
 from kinema.config import ModelConfig
-from kinema.model.layers import attend_segments, attend_text, rms_normalise
+from kinema.model.layers import attend_places, attend_segments, attend_text, rms_normalise
 from kinema.model.layout import Layout
 
 EPS = 1e-6
@@ -36,6 +36,7 @@ class Context:
         shared_FMC: the shared projection of each latent frame's noise level.
         text: features of the captions.
         biases: which text each token sees, per group of the layout.
+        across_time: whether tokens attend to those of their own place only, in all frames of their segment.
     """
 
     layout: Layout
@@ -43,6 +44,7 @@ class Context:
     shared_FMC: Tensor
     text: TextFeatures
     biases: list[Tensor | None]
+    across_time: bool = False
 
 
 class Projection(nn.Linear):
@@ -104,7 +106,8 @@ class Block(nn.Module):
         layout, text = context.layout, context.text
         modulation = layout.for_tokens((context.shared_FMC + self.table).to(x_GPC.dtype))
         q_NHD, k_NHD, v_NHD = self.before_attention(x_GPC, modulation, *context.turn)
-        mixed_NC = attend_segments(q_NHD, k_NHD, v_NHD, layout)
+        attend_tokens = attend_places if context.across_time else attend_segments
+        mixed_NC = attend_tokens(q_NHD, k_NHD, v_NHD, layout)
         x_GPC, q_NHD = self.before_text(x_GPC, mixed_NC, modulation)
         keys_values = keys_values or self.text_keys_values(text)
         mixed_NC = attend_text(q_NHD, *keys_values, layout, context.biases)

@@ -1,10 +1,11 @@
 """The last blocks of the denoiser, on every latent position: what a token of 2×2 latents is too coarse to draw.
 
 The trunk decides what happens where, on few tokens. A small body fills less than one of them, so its outline has to be
-told by the channels of a single token. Here every latent position becomes a token of its own, in a few narrow blocks
-that see the noisy latents and what the trunk makes of their patch, and correct the trunk's velocity. A wide encoder on
-few tokens and a light velocity decoder on many is the division of labour of DDT (arXiv 2504.05741); two token sizes in
-one transformer are those of HDiT (arXiv 2401.11605).
+told by the channels of a single token, and what stands still has to be found again in every frame. Here every latent
+position becomes a token of its own, in a few narrow blocks that attend to the same place in other frames, see what the
+trunk makes of each patch, and correct the trunk's velocity. A wide encoder on few tokens and a light velocity decoder
+is the division of labour of DDT (arXiv 2504.05741); two token sizes in one transformer are those of HDiT (arXiv
+2401.11605), and attention along time alone that of ViViT's factorised encoders (arXiv 2103.15691).
 
 Suffixes: N tokens of the pack, n latent positions of the pack, F latent frames, C channels, M modulations, P latent
 positions of a token, G × P positions as groups of equal noise level (see Layout.by_frame).
@@ -75,7 +76,7 @@ class Detail(nn.Module):
         trunk_nC = split(self.trunk_proj(trunk_NC).view(len(trunk_NC), PATCH**2, -1), layout)
         x_GPC = fine.by_frame(self.in_proj(noisy_nC) + trunk_nC + self.place_proj(place_nC))
         turn, biases = rotary_turn(fine, self.config, x_GPC.dtype), text_biases(fine, features, x_GPC.dtype)
-        context = Context(fine, turn, modulation_FMC[:, :6], features, biases)
+        context = Context(fine, turn, modulation_FMC[:, :6], features, biases, across_time=True)
         for index, block in enumerate(self.blocks):
             x_GPC = block(x_GPC, context, features.keys_values[index] if features.keys_values else None)
         last = fine.for_tokens(modulation_FMC[:, 6:].to(x_GPC.dtype))

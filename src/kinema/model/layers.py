@@ -127,6 +127,26 @@ def attend_lengths(q_NHD: Tensor, k_NHD: Tensor, v_NHD: Tensor, layout: Layout) 
     return mixed_NHD.flatten(1)
 
 
+def attend_places(q_NHD: Tensor, k_NHD: Tensor, v_NHD: Tensor, layout: Layout) -> Tensor:
+    """Attention of every token with those of its own place in the other latent frames of its segment.
+
+    Returns:
+        (N, H · D).
+    """
+    mixed = []
+    for group in layout.groups:
+        mixed_BTC = attend(*(_by_place(x_NHD, group) for x_NHD in (q_NHD, k_NHD, v_NHD)))
+        by_place = mixed_BTC.reshape(group.count, -1, group.grid.frames, mixed_BTC.shape[-1])
+        mixed.append(by_place.transpose(1, 2).flatten(0, 2))
+    return mixed[0] if len(mixed) == 1 else torch.cat(mixed)
+
+
+def _by_place(x_NHD: Tensor, group: Group) -> Tensor:
+    """The tokens of a group as a batch of places, a row per latent frame in each."""
+    x_BFPHD = x_NHD[group.tokens].view(group.count, group.grid.frames, -1, *x_NHD.shape[1:])
+    return x_BFPHD.transpose(1, 2).flatten(0, 1)
+
+
 def segment_begins(layout: Layout) -> Tensor:
     """The first token of every segment, and the end: int32, one more than segments."""
     counts = torch.tensor([segment.grid.count for segment in layout.segments])

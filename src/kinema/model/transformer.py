@@ -124,7 +124,8 @@ class SpacetimeTransformer(nn.Module):
         place_NC = layout.remember("place", lambda: place_features(layout))
         x_GPC = layout.by_frame(self.in_proj(noisy_NC) + self.place_proj(place_NC))
         biases = text_biases(layout, features, x_GPC.dtype)
-        context = Context(layout, rotary_turn(layout, self.config, x_GPC.dtype), noise.shared_FMC, features, biases)
+        turn = rotary_turn(layout, self.config, x_GPC.dtype)
+        context = Context(layout, turn, noise.shared_FMC, features, biases)
         if skipped:
             x_GPC = self._through_blocks(x_GPC, context, skipped)
         else:

@@ -95,7 +95,7 @@ def cost_of(
     text_tokens = config.text.max_tokens / 4
     flops_per_token = 2 * weights_of(model) + 4 * model.depth * model.width * (per_window + text_tokens)
     detail = detail_of(model)
-    of_position = 2 * weights_of(detail) + 4 * detail.depth * detail.width * (PATCH**2 * per_window + text_tokens)
+    of_position = 2 * weights_of(detail) + 4 * detail.depth * detail.width * (min(frames, window) + text_tokens)
     flops_per_token += PATCH**2 * of_position
     frame = shape.height * shape.width
     all_calls = windows * calls * math.ceil(count / together)

@@ -5,6 +5,7 @@ Networks are built on the meta device, which has shapes and no memory, so any si
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from kinema.codec.autoencoder import VideoAutoencoder
 from kinema.config import Config, TrainConfig
-from kinema.shapes import PATCH, VideoShape
+from kinema.shapes import PATCH, TokenGrid, VideoShape
 from kinema.train.checkpoint import KEEP
 from kinema.train.codec_data import POOL_CLIPS, frames_per_crop
 from kinema.train.optimizer import split_parameters
@@ -35,9 +36,9 @@ def estimate_model(config: Config, team: Team) -> dict[str, Any]:
     budget = train.batch * native.tokens.count
     flops = flops_of_clip(config.text, config.model)
 
-    def work(tokens: int) -> float:
+    def work(grid: TokenGrid) -> float:
         """Of a clip, mean over the run: tokens skip blocks until the rate falls."""
-        plain, routed = flops(tokens, TEXT_TOKENS), flops(tokens, TEXT_TOKENS, train.skipped_share)
+        plain, routed = flops(grid, TEXT_TOKENS), flops(grid, TEXT_TOKENS, train.skipped_share)
         return train.decay_share * plain + (1 - train.decay_share) * routed
 
     shapes = [(VideoShape(frames, height, width), share) for height, width, frames, share in config.worlds.shapes]
@@ -49,9 +50,9 @@ def estimate_model(config: Config, team: Team) -> dict[str, Any]:
         for shape, share in shapes:
             grid = shape.tokens
             frames = (1, (grid.frames + 1) // 2, grid.frames)[stage]
-            parts.append((share, frames * grid.rows * grid.cols))
-        of_clip = sum(share * work(tokens) for share, tokens in parts)
-        total += max(0, steps) * budget / sum(share * tokens for share, tokens in parts) * of_clip
+            parts.append((share, replace(grid, frames=frames)))
+        of_clip = sum(share * work(part) for share, part in parts)
+        total += max(0, steps) * budget / sum(share * part.count for share, part in parts) * of_clip
     stacks = ((model.width, model.depth), (PATCH**2 * model.detail_width, model.detail_depth))
     if train.recompute:
         kept = SAVED_FLOATS * max(width for width, _ in stacks) + 2 * sum(width * depth for width, depth in stacks)

@@ -114,9 +114,8 @@ def train_model(
         return scores if picture is None else {**scores, "samples": picture}
 
     def step_flops(step: int) -> float:
-        alike = Counter(part.count for part in plan.parts(step))
         skipped = skipped_share(step, train)
-        return sum(clips * flops(tokens, text_tokens, skipped) for tokens, clips in alike.items())
+        return sum(clips * flops(grid, text_tokens, skipped) for grid, clips in Counter(plan.parts(step)).items())
 
     sections = to_dict(config)
     settings: dict[str, Any] = {key: sections[key] for key in ("worlds", "text", "model", "flow", "train_model")}

@@ -12,7 +12,7 @@ from torch import nn
 from kinema.codec.pixels import fast_bf16
 from kinema.config import ModelConfig, TextConfig, TrainConfig
 from kinema.model.transformer import TextToVideo
-from kinema.shapes import PATCH
+from kinema.shapes import PATCH, TokenGrid
 
 # Dense bfloat16 operations a second, from the makers' data sheets; by parts of the names that torch reports.
 KNOWN_PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "L4": 121e12, "RTX 4090": 165e12}
@@ -41,7 +41,7 @@ def flops_of_clip(text: TextConfig, model: ModelConfig) -> Callable[..., float]:
     4 · width a pair of tokens and layer forward, twice that backward.
 
     Returns:
-        A function of the clip's tokens, its tokens of text and the share of the tokens that skip the middle blocks.
+        A function of the clip's grid, its tokens of text and the share of its tokens that skip the middle blocks.
     """
     network = meta_model(text, model)
     trunk, detail = network.transformer, network.transformer.detail
@@ -53,16 +53,17 @@ def flops_of_clip(text: TextConfig, model: ModelConfig) -> Callable[..., float]:
         fine_block, fine_entry = _weights(detail.blocks[0]), _weights(detail.trunk_proj)
         fine_ends = _weights(detail) - _weights(detail.blocks, detail.trunk_proj, detail.modulation_proj)
 
-    def of_blocks(count: int, weights: int, width: int, tokens: float, text_tokens: float) -> float:
-        return count * (6.0 * weights * tokens + 12.0 * width * tokens * (tokens + text_tokens))
+    def of_block(weights: int, width: int, tokens: float, seen: float) -> float:
+        return 6.0 * weights * tokens + 12.0 * width * tokens * seen
 
-    def flops(tokens: int, text_tokens: float, skipped: float = 0.0) -> float:
-        middle, fine = max(0, model.depth - 2) if skipped else 0, PATCH**2 * tokens
+    def flops(grid: TokenGrid, text_tokens: float, skipped: float = 0.0) -> float:
+        tokens, kept, fine = grid.count, (1 - skipped) * grid.count, PATCH**2 * grid.count
+        middle = max(0, model.depth - 2) if skipped else 0
         return (
             6.0 * ((ends + fine_entry) * tokens + fine_ends * fine + reader * text_tokens)
-            + of_blocks(model.depth - middle, block, model.width, tokens, text_tokens)
-            + of_blocks(middle, block, model.width, (1 - skipped) * tokens, text_tokens)
-            + of_blocks(model.detail_depth, fine_block, model.detail_width, fine, text_tokens)
+            + (model.depth - middle) * of_block(block, model.width, tokens, tokens + text_tokens)
+            + middle * of_block(block, model.width, kept, kept + text_tokens)
+            + model.detail_depth * of_block(fine_block, model.detail_width, fine, grid.frames + text_tokens)
         )
 
     return flops
