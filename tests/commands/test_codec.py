@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +56,7 @@ def test_the_result_has_the_size_length_and_rate_of_the_video(
     assert reconstruct(weights_folder, f"a{suffix}", f"b{suffix}") == 0
     said = capsys.readouterr().out
     assert f"{frames} frames of {width}x{height}" in said and "PSNR" in said
-    assert (re.search(r"SSIM -?0\.", said) is not None) == (min(height, width) >= 11)
+    assert ("SSIM 0." in said) == (min(height, width) >= 11)
     video = read_video(Path(f"b{suffix}"))
     assert video.pixels_THW3.shape == (frames, height, width, 3)
     if frames > 1:

@@ -65,8 +65,7 @@ FAR = {
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
     """Random networks, as if trained on the flat worlds too, so that phyworld asks."""
     families = (*TINY.worlds.families, *flat.SCENES)
-    worlds = dataclasses.replace(TINY.worlds, samples_per_pixel=1, families=families)
-    config = dataclasses.replace(TINY, worlds=worlds, model=dataclasses.replace(TINY.model, detail_width=0))
+    config = dataclasses.replace(TINY, worlds=dataclasses.replace(TINY.worlds, samples_per_pixel=1, families=families))
     return load(write_random_weights(tmp_path_factory.mktemp("untrained") / "weights", config))
 
 

@@ -14,6 +14,7 @@ import torch
 
 import kinema
 import kinema.model.layers
+from conftest import TINY, write_random_weights
 from kinema.clips.video_io import read_video
 from kinema.codec import pixels
 from kinema.errors import InputError
@@ -30,8 +31,10 @@ PROMPT = "a red ball falls"
 
 
 @pytest.fixture(scope="module")
-def pipeline(weights_folder: Path) -> Pipeline:
-    return kinema.load(weights_folder)
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+    """A network with blocks for details, so that whatever a run shares is shared by them too."""
+    config = dataclasses.replace(TINY, model=dataclasses.replace(TINY.model, detail_width=32, detail_depth=1))
+    return kinema.load(write_random_weights(tmp_path_factory.mktemp("weights") / "tiny", config))
 
 
 @pytest.fixture
