@@ -15,7 +15,7 @@ workers=${WORKERS:-$((cores > 5 ? cores - 4 : 1))}
 trial_steps=${TRIAL_STEPS:-100}
 settings=(worlds.clips=24000 train_codec.batch=64 train_codec.checkpoint_every=2000 train_codec.validate_every=1000000
   train_model.batch=256 train_model.warmup_steps=200 train_model.ema_decay=0.999 train_model.checkpoint_every=2000
-  train_model.image_steps=300 train_model.short_steps=700 flow.shift_from=300)
+  train_model.image_steps=300 train_model.short_steps=700)
 set=()
 for setting in "${settings[@]}" ${EXTRA:-}; do set+=(--set "$setting"); done
 kinema() { python -m kinema "$@"; }

@@ -23,7 +23,7 @@ first=( # how clips look and move
   --set train_model.steps=400 --set train_model.image_steps=50 --set train_model.short_steps=100
 )
 onward=( # what the exam asks: five given frames are two clean latent frames
-  --set flow.clean_first_share=0.8 --set flow.independent_share=0.2 --set flow.shift_from=0
+  --set flow.clean_first_share=0.8 --set flow.independent_share=0.2
   --set train_model.steps=560 --set train_model.image_steps=0 --set train_model.short_steps=0
   --set train_model.warmup_steps=20 --set train_model.ema_decay=0.99 --set train_model.validate_every=200
 )

@@ -77,8 +77,7 @@ class FlowConfig:
 
     logit_mean: float = 0.0
     logit_std: float = 1.0
-    shift: float = 1.0  # σ ← shift·σ / (1 + (shift − 1)·σ)
-    shift_from: int = 0  # training step from which the shift holds
+    shift: float = 1.0  # σ ← shift·σ / (1 + (shift − 1)·σ), of native clips; of others by their tokens
     clean_first_share: float = 0.2  # clips with given latent frames (noise 0), at one end or both
     independent_share: float = 0.1  # clips with one level per latent frame (diffusion forcing)
 
@@ -93,6 +92,7 @@ class TrainConfig:
     muon_lr: float = 0.02  # matrices
     adamw_lr: float = 1.5e-3  # everything else
     weight_decay: float = 0.01
+    image_share: float = 0.0  # of clips of which a step sees the first latent frame alone
     image_steps: int = 0  # first steps, on the clips' first latent frames alone
     short_steps: int = 0  # steps after those, on the first half of the clips; steps of all stages have equal tokens
     first_clips: int = 0  # latents that the first step needs, if others are made while the model trains; 0 is all
@@ -133,6 +133,11 @@ class Config:
     train_codec: TrainConfig = field(default_factory=TrainConfig)
     train_model: TrainConfig = field(default_factory=TrainConfig)
 
+    @property
+    def learns_images(self) -> bool:
+        """Whether the model learns single frames to the end, and not just as a beginning of its curriculum."""
+        return self.train_model.image_share > 0 or any(frames == 1 for _, _, frames, _ in self.worlds.shapes)
+
 
 def nano() -> Config:
     """64×64: 50 minutes for the codec and some four hours for the model on two CPU cores."""
@@ -158,7 +163,7 @@ def nano() -> Config:
     )
     return Config(
         model=ModelConfig(detail_width=160),
-        flow=FlowConfig(shift=3.0, shift_from=150, clean_first_share=0.3, independent_share=0.3),
+        flow=FlowConfig(shift=3.0, clean_first_share=0.3, independent_share=0.3),
         train_codec=codec,
         train_model=model,
     )
@@ -178,7 +183,7 @@ def _scaled(name: str, side: int, width: int, depth: int, codec_width: int, step
         codec=CodecConfig(width=codec_width, latent_width=2 * codec_width),
         text=TextConfig(vocab_size=4096, width=width // 2, depth=6, heads=width // 128),
         model=ModelConfig(width=width, depth=depth, heads=width // 64),
-        flow=dataclasses.replace(recipe.flow, shift_from=images),
+        flow=recipe.flow,
         train_codec=codec,
         train_model=model,
     )

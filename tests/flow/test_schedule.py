@@ -15,7 +15,7 @@ PLAIN = FlowConfig(shift=1.0, clean_first_share=0.0, independent_share=0.0)
 
 
 def draw(frames: list[int], config: FlowConfig, seed: int = 0) -> torch.Tensor:
-    return draw_levels(frames, config, torch.Generator().manual_seed(seed))
+    return draw_levels(frames, [config.shift] * len(frames), config, torch.Generator().manual_seed(seed))
 
 
 def test_frames_of_a_clip_share_their_level_and_clips_do_not() -> None:

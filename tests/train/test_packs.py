@@ -60,6 +60,17 @@ def model() -> TextToVideo:
     return model
 
 
+def test_noise_is_shifted_by_the_size_of_what_is_seen() -> None:
+    """The median level of an image is that of a shift three times smaller than a native clip's of nine frames."""
+    data = LatentDataset([torch.zeros(16, 9, 8, 8)], [Caption("a", "a")], [12.0], [Source("fall", 0, 1)], [0], 1)
+    parts = [TokenGrid(frames, 4, 4) for frames in (1, 9)] * 2000
+    flow = FlowConfig(shift=3.0, clean_first_share=0.0, independent_share=0.0)
+    rng = torch.Generator().manual_seed(0)
+    drawn = draw_step(data, [0] * 4000, parts, TrainConfig(), flow, rng, native_tokens=144)
+    image, clip = (float(torch.stack([d.noise_level_T[0] for d in drawn[place::2]]).median()) for place in (0, 1))
+    assert image == pytest.approx(0.5, abs=0.01) and clip == pytest.approx(0.75, abs=0.01)
+
+
 def test_a_mixed_pack_learns_what_its_clips_alone_would(tokenizer: CaptionTokenizer, model: TextToVideo) -> None:
     """Loss and gradients of a step of six shapes, and the sums over steps of one clip each."""
     data = dataset()
@@ -122,10 +133,24 @@ def test_processes_share_a_step_and_nothing_of_it_changes(tokenizer: CaptionToke
 def test_stages_fill_one_budget_and_end_on_whole_clips() -> None:
     grids = [TokenGrid(9, 4, 4)] * 1000
     plan = Plan(grids, 24 * 144, TrainConfig(steps=30, batch=24, image_steps=10, short_steps=10))
-    shown = [(plan.part(step, 0).frames, len(plan.clips(step))) for step in (0, 9, 10, 19, 20, 29)]
-    assert shown == [(1, 216)] * 2 + [(5, 43)] * 2 + [(9, 24)] * 2
+    shown = [Counter(part.frames for part in plan.parts(step)) for step in (0, 9, 10, 19, 20, 29)]
+    assert shown == [{1: 216}] * 2 + [{5: 43}] * 2 + [{9: 24}] * 2
     plain = Plan(grids, 24 * 144, TrainConfig(steps=30, batch=24))
-    assert {(plain.part(step, 0).frames, len(plain.clips(step))) for step in range(30)} == {(9, 24)}
+    assert all(Counter(part.frames for part in plain.parts(step)) == {9: 24} for step in range(30))
+
+
+@pytest.mark.parametrize("first_clips", [0, 300])
+def test_of_a_share_of_the_clips_every_step_sees_the_image_and_not_always_of_the_same(first_clips: int) -> None:
+    config = TrainConfig(steps=40, image_share=0.75, first_clips=first_clips)
+    plan = Plan([TokenGrid(9, 4, 4)] * 300, 24 * 144, config)
+    seen = [plan.seen(step) for step in range(config.steps)]
+    for step in seen:
+        frames = [part.frames for _, part in step]
+        assert frames == sorted(frames) and set(frames) == {1, 9}
+        assert abs(frames.count(1) / len(frames) - 0.75) < 0.06
+        assert 24 * 144 - 144 < sum(part.count for _, part in step) <= 24 * 144
+    both = [{clip for step in seen for clip, part in step if part.frames == frames} for frames in (1, 9)]
+    assert len(both[0] & both[1]) > 250
 
 
 @settings(max_examples=60, deadline=None)
@@ -138,8 +163,8 @@ def test_every_clip_comes_once_before_any_comes_again_within_the_budget(
     for step in range(config.steps):
         chosen = plan.clips(step)
         assert chosen and (plan.tokens(step) <= budget or len(chosen) == 1)
-        whole = [dataclasses.astuple(grids[clip]) for clip in chosen]
-        assert whole == sorted(whole)
+        parts = [dataclasses.astuple(part) for part in plan.parts(step)]
+        assert parts == sorted(parts)
         seen.update(chosen)
         counts = [seen[clip] for clip in range(len(grids))]
         assert max(counts) - min(counts) <= 1
@@ -164,7 +189,7 @@ def test_while_latents_are_made_a_step_draws_from_those_that_are_there(
         assert len(set(chosen)) == len(chosen) == min(available, max(1, budget // (4 if step < images else 12)))
         assert 0 <= min(chosen) and max(chosen) < available
         assert before <= available <= clips and (available == clips) == (step >= grow_steps or first >= clips)
-        assert plan.parts(step) == [plan.part(step, clip) for clip in chosen]
+        assert plan.parts(step) == [TokenGrid(1 if step < images else 3, 2, 2)] * len(chosen)
         assert step or not grow_steps or available == min(first, clips)
         before = available
     assert Plan(plan.grids, budget, config).clips(11) == plan.clips(11)  # whatever was asked before

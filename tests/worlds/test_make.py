@@ -13,7 +13,7 @@ import pytest
 from kinema.config import WorldsConfig
 from kinema.data import Clip
 from kinema.errors import InputError
-from kinema.worlds import make, palette
+from kinema.worlds import flat, make, palette
 from kinema.worlds.families import ABOUT, FAMILIES
 from kinema.worlds.make import HELD_OUT_SEED, make_clip, make_world
 from kinema.worlds.render import kernel
@@ -41,6 +41,20 @@ def test_golden_pixels_and_words(family: str) -> None:
     golden = json.loads(GOLDEN.read_text())
     assert golden["version"] == make.VERSION
     assert digest(make_clip(family, 5, TINY)) in golden["clips"][family]
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, *flat.SCENES])
+def test_an_image_is_the_first_frame_of_a_whole_clip_with_its_words(family: str) -> None:
+    clip, image = make_clip(family, 5, TINY), make.make_image(family, 5, TINY)
+    np.testing.assert_array_equal(image.pixels_THW3, clip.pixels_THW3[:1])
+    assert (image.caption, image.source, image.fps) == (clip.caption, clip.source, clip.fps)
+
+
+def test_training_clips_of_one_frame_are_such_images() -> None:
+    worlds = replace(TINY, families=("fall",), shapes=((48, 32, 1, 1.0),))
+    image = make.numbered_clip(3, worlds)
+    assert image.pixels_THW3.shape == (1, 48, 32, 3)
+    assert image.caption == make_clip("fall", 3, replace(TINY, height=48, width=32)).caption
 
 
 @pytest.mark.parametrize("family", ["shatter", "float", "lens", "blocks"])

@@ -18,7 +18,7 @@ from kinema.errors import InputError
 Level = TypeVar("Level", float, Tensor)
 
 
-def shift_levels(sigma: Level, shift: float) -> Level:
+def shift_levels(sigma: Level, shift: Level | float) -> Level:
     """Moves noise levels towards 1 (arXiv 2403.03206, equation 23); 0 and 1 stay, ``shift`` 1 changes nothing."""
     return shift * sigma / (1 + (shift - 1) * sigma)
 
@@ -34,7 +34,7 @@ def shift_for_tokens(tokens: int, native_tokens: int, native_shift: float = 1.0)
     return native_shift * math.sqrt(tokens / native_tokens)
 
 
-def draw_levels(frames_S: Sequence[int], config: FlowConfig, rng: torch.Generator) -> Tensor:
+def draw_levels(frames_S: Sequence[int], shift_S: Sequence[float], config: FlowConfig, rng: torch.Generator) -> Tensor:
     """Noise levels of training, one per latent frame.
 
     A clip shares one logit-normal level among its frames (arXiv 2403.03206, section 3.1). In ``independent_share`` of
@@ -44,6 +44,7 @@ def draw_levels(frames_S: Sequence[int], config: FlowConfig, rng: torch.Generato
 
     Args:
         frames_S: latent frames of each clip.
+        shift_S: of each clip's levels, see :func:`shift_for_tokens`.
         config: shares and shape of the distribution.
         rng: on the CPU.
 
@@ -60,7 +61,9 @@ def draw_levels(frames_S: Sequence[int], config: FlowConfig, rng: torch.Generato
     segment_F = torch.repeat_interleave(torch.arange(clips), count_S)
     first_S = count_S.cumsum(0) - count_S
     independent_F = (kind_S < config.independent_share)[segment_F]
-    sigma_F = _logit_normal(torch.where(independent_F, own_F, shared_S[segment_F]), config)
+    shift_F = torch.tensor(shift_S, dtype=torch.float64)[segment_F]
+    normal_F = torch.special.ndtri(torch.where(independent_F, own_F, shared_S[segment_F]).clamp(1e-9, 1 - 1e-9))
+    sigma_F = shift_levels(torch.sigmoid(config.logit_mean + config.logit_std * normal_F), shift_F)
 
     given_S = (kind_S >= config.independent_share) & (kind_S < config.independent_share + config.clean_first_share)
     place_F = torch.arange(total) - first_S[segment_F]
@@ -81,11 +84,6 @@ def _given_frames(place_F: Tensor, segment_F: Tensor, count_S: Tensor, rng: torc
     stop_S = torch.where(hole_S, start_S + 1 + (stop_S * (count_S - start_S)).long(), count_S)
     stop_S, start_S = torch.where(backward_S, count_S - start_S, stop_S), torch.where(backward_S, 0, start_S)
     return (place_F < start_S[segment_F]) | (place_F >= stop_S[segment_F])
-
-
-def _logit_normal(quantile: Tensor, config: FlowConfig) -> Tensor:
-    normal = torch.special.ndtri(quantile.clamp(1e-9, 1 - 1e-9))
-    return shift_levels(torch.sigmoid(config.logit_mean + config.logit_std * normal), config.shift)
 
 
 def sampling_levels(steps: int, shift: float = 1.0, start: float = 1.0) -> list[float]:

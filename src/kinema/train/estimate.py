@@ -50,7 +50,8 @@ def estimate_model(config: Config, team: Team) -> dict[str, Any]:
         for shape, share in shapes:
             grid = shape.tokens
             frames = (1, (grid.frames + 1) // 2, grid.frames)[stage]
-            parts.append((share, replace(grid, frames=frames)))
+            parts.append((share * (1 - train.image_share), replace(grid, frames=frames)))
+            parts.append((share * train.image_share, replace(grid, frames=1)))
         of_clip = sum(share * work(part) for share, part in parts)
         total += max(0, steps) * budget / sum(share * part.count for share, part in parts) * of_clip
     stacks = ((model.width, model.depth), (PATCH**2 * model.detail_width, model.detail_depth))

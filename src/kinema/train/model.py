@@ -74,8 +74,8 @@ def train_model(
     check_network(config)
     material = gather(config, latents_dir)
     data, held_out = material.data, material.held_out
-    native = VideoShape(config.worlds.frames, config.worlds.height, config.worlds.width).tokens
-    plan = Plan(material.grids, train.batch * native.count, train)
+    native_tokens = native_grid(config).count
+    plan = Plan(material.grids, train.batch * native_tokens, train)
     check_processes(plan, team)
     tokenizer = learn_words([data.captions[clip] for clip in material.first], config.text.vocab_size, out, team)
 
@@ -88,12 +88,9 @@ def train_model(
 
     def work_of(step: int) -> tuple[Pack, list[int]]:
         """What this process learns from in a step, and the noisy tokens of the whole step."""
-        clips = plan.clips(step)
-        parts = [plan.part(step, clip) for clip in clips]
+        clips, parts = zip(*plan.seen(step), strict=True)
         material.wait_for(plan.available(step))
-        shift = config.flow.shift if step >= config.flow.shift_from else 1.0
-        flow, rng = dataclasses.replace(config.flow, shift=shift), generator_of(train.seed, step)
-        drawn = draw_step(data, clips, parts, train, flow, rng)
+        drawn = draw_step(data, clips, parts, train, config.flow, generator_of(train.seed, step), native_tokens)
         mine = share(drawn, team.process, team.processes)
         return make_pack(data, mine, tokenizer, config.text.max_tokens), noisy_tokens(drawn)
 
@@ -173,9 +170,13 @@ def gather(config: Config, folder: Path) -> Material:
         return Material(data, training, grids_of(data, training), data, held_out)
     growing = GrowingLatents(folder, first)
     _, held_out = split(growing.last, 0, folder)
-    grid = VideoShape(config.worlds.frames, config.worlds.height, config.worlds.width).tokens  # all have this shape
-    grids = [grid] * (growing.data.total - HELD_OUT_CLIPS)
+    grids = [native_grid(config)] * (growing.data.total - HELD_OUT_CLIPS)  # all have this shape
     return Material(growing.data, list(range(first)), grids, growing.last, held_out, growing.wait_for)
+
+
+def native_grid(config: Config) -> TokenGrid:
+    """The tokens of a clip as the recipe's worlds make them."""
+    return VideoShape(config.worlds.frames, config.worlds.height, config.worlds.width).tokens
 
 
 def split(data: LatentDataset, batch: int, folder: Path) -> tuple[list[int], list[int]]:

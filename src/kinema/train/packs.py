@@ -10,7 +10,8 @@ Suffixes: C channels, T latent frames of a clip, N tokens of the pack, F latent 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -26,6 +27,7 @@ from kinema.model.layout import Layout, Segment
 from kinema.model.patches import patchify
 from kinema.shapes import LatentShape, TokenGrid, latent_time_s
 from kinema.train.latents import LatentDataset
+from kinema.worlds.make import GOLDEN
 
 LEVEL_RANGES = 4  # of noise levels, whose training losses are recorded
 
@@ -69,27 +71,18 @@ class Plan:
 
     Clips come in an order that the seed decides, each once before any comes again; a step takes the next ones as long
     as they fit its budget of tokens. The curriculum shows images first, then the first half of the clips, then whole
-    clips, under the same budget. If latents are still being made, a step draws from the clips that must be there by
-    then, each at most once a step.
+    clips, under the same budget; of some clips it shows the image to the end. If latents are still being made, a step
+    draws from the clips that must be there by then, each at most once a step.
 
     Args:
         grids: of the training clips.
         budget: tokens of a step.
-        config: steps of each stage, and the seed.
+        config: steps of each stage, share of the images, and the seed.
     """
 
     def __init__(self, grids: Sequence[TokenGrid], budget: int, config: TrainConfig) -> None:
         self.grids, self.budget, self.config = grids, budget, config
         self._starts = [0]  # place of each step's first clip in the endless order of clips
-
-    def part(self, step: int, clip: int) -> TokenGrid:
-        """What a step sees of a clip."""
-        whole = self.grids[clip]
-        if step < self.config.image_steps:
-            return dataclasses.replace(whole, frames=1)
-        if step < self.config.image_steps + self.config.short_steps:
-            return dataclasses.replace(whole, frames=(whole.frames + 1) // 2)
-        return whole
 
     def available(self, step: int) -> int:
         """How many clips a step may learn from, the first ones."""
@@ -98,37 +91,54 @@ class Plan:
             return total
         return min(total, first + (total - first) * step // self.config.grow_steps)
 
-    def clips(self, step: int) -> list[int]:
-        """The clips of a step, at least one, those of equal grids side by side."""
+    def seen(self, step: int) -> list[tuple[int, TokenGrid]]:
+        """The clips of a step, at least one, and what it sees of each; equal grids are side by side."""
         if self.config.first_clips:
-            available = self.available(step)
-            count = min(available, max(1, self.budget // self.part(step, 0).count))
-            chosen = np.random.default_rng([self.config.seed, step]).choice(available, count, replace=False)
-            return [int(clip) for clip in chosen]
-        while len(self._starts) <= step + 1:
-            self._starts.append(self._end(len(self._starts) - 1))
-        places = range(self._starts[step], self._starts[step + 1])
-        return sorted(map(self._clip, places), key=lambda clip: _sizes(self.grids[clip]))
+            order = np.random.default_rng([self.config.seed, step]).permutation(self.available(step))
+            seen = self._fill(step, enumerate(order.tolist()))
+        else:
+            while len(self._starts) <= step:
+                last = len(self._starts) - 1
+                self._starts.append(self._starts[last] + len(self._fill(last, self._from(self._starts[last]))))
+            seen = self._fill(step, self._from(self._starts[step]))
+        return sorted(seen, key=lambda one: _sizes(one[1]))
+
+    def clips(self, step: int) -> list[int]:
+        """The clips of a step."""
+        return [clip for clip, _ in self.seen(step)]
 
     def parts(self, step: int) -> list[TokenGrid]:
         """What a step sees of its clips, in their order."""
-        return [self.part(step, clip) for clip in self.clips(step)]
+        return [part for _, part in self.seen(step)]
 
     def tokens(self, step: int) -> int:
         """Tokens of a step, at most the budget unless one clip alone exceeds it."""
         return sum(part.count for part in self.parts(step))
 
-    def _end(self, step: int) -> int:
-        place, left = self._starts[step], self.budget
-        while True:
-            left -= self.part(step, self._clip(place)).count
-            if left < 0:
-                return max(place, self._starts[step] + 1)
-            place += 1
+    def _fill(self, step: int, order: Iterable[tuple[int, int]]) -> list[tuple[int, TokenGrid]]:
+        """The first clips of an order, given as (place, clip), that fit in the budget."""
+        left, taken = self.budget, list[tuple[int, TokenGrid]]()
+        for place, clip in order:
+            part = self._part(step, place, clip)
+            left -= part.count
+            if left < 0 and taken:
+                break
+            taken.append((clip, part))
+        return taken
 
-    def _clip(self, place: int) -> int:
-        epoch, index = divmod(place, len(self.grids))
-        return _order(len(self.grids), epoch, self.config.seed)[index]
+    def _from(self, place: int) -> Iterator[tuple[int, int]]:
+        """The endless order of clips, from a place on."""
+        for there in itertools.count(place):
+            epoch, index = divmod(there, len(self.grids))
+            yield there, _order(len(self.grids), epoch, self.config.seed)[index]
+
+    def _part(self, step: int, place: int, clip: int) -> TokenGrid:
+        whole, config = self.grids[clip], self.config
+        if step < config.image_steps or place * GOLDEN % 1.0 < config.image_share:  # spreads images evenly over places
+            return dataclasses.replace(whole, frames=1)
+        if step < config.image_steps + config.short_steps:
+            return dataclasses.replace(whole, frames=(whole.frames + 1) // 2)
+        return whole
 
 
 def draw_step(
@@ -138,12 +148,18 @@ def draw_step(
     train: TrainConfig,
     flow: FlowConfig,
     rng: torch.Generator,
+    native_tokens: int | None = None,
 ) -> list[Drawn]:
-    """Everything random about the clips of a step; cheap, so that every process can draw it for all of them."""
+    """Everything random about the clips of a step; cheap, so that every process can draw it for all of them.
+
+    Noise levels are shifted as ``flow`` says; if ``native_tokens`` are given, that is the shift of a clip of so many
+    tokens, and of a smaller one, like an image, it is less.
+    """
     last_s = [latent_time_s(part.frames - 1, data.fps[clip]) for clip, part in zip(clips, parts, strict=True)]
     words = draw_words([data.captions[clip] for clip in clips], last_s, train, rng)
     frames = [part.frames for part in parts]
-    levels = torch.split(schedule.draw_levels(frames, flow, rng), frames)
+    shifts = [schedule.shift_for_tokens(part.count, native_tokens or part.count, flow.shift) for part in parts]
+    levels = torch.split(schedule.draw_levels(frames, shifts, flow, rng), frames)
     seeds = torch.randint(1 << 62, (len(clips),), generator=rng).tolist()
     return [Drawn(*row) for row in zip(clips, parts, words, levels, seeds, strict=True)]
 

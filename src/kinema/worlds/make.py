@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinema.config import WorldsConfig, nearest
-from kinema.data import Clip, Source
+from kinema.data import Caption, Clip, Source, WorldState
 from kinema.errors import InputError
 from kinema.shapes import VideoShape
 from kinema.worlds import camera, flat
@@ -64,20 +64,49 @@ def make_world(family: str, seed: int, worlds: WorldsConfig, depth: bool = False
 
 def world_of(scene: Scene, rng: np.random.Generator, seed: int, worlds: WorldsConfig, depth: bool = False) -> World:
     """What :func:`make_world` makes of a scene and generator that :func:`draw_scene` has drawn from the seed."""
-    family = scene.family
     motion = move(scene, worlds)
     image = film(scene, motion, worlds, depth)
     bodies = len(scene.bodies)
-    eye_T3, target_T3 = camera.path(scene.camera, scene.camera_move, worlds.frames, worlds.fps)
-    aspect = worlds.width / worlds.height
-    state = state_of(scene, motion, image.visible_TB[:, :bodies], eye_T3, target_T3, worlds.fps, aspect)
-    caption = narrate(family, state, worlds.fps, rng, "held-out" if seed >= HELD_OUT_SEED else "training")
+    state, caption = _truth(scene, motion, image.visible_TB, rng, seed, worlds)
     image.ids_THW[image.ids_THW >= bodies] = -1  # props are scenery
     return World(
-        Clip(image.pixels_THW3, worlds.fps, caption, Source(family, seed, VERSION), state),
+        Clip(image.pixels_THW3, worlds.fps, caption, Source(scene.family, seed, VERSION), state),
         image.ids_THW,
         image.depth_THW,
     )
+
+
+def make_image(family: str, seed: int, worlds: WorldsConfig) -> Clip:
+    """The first frame of :func:`make_clip`'s clip with the words for all of it, in a fraction of the time.
+
+    What is hidden when is seen on a small film, so words may differ in what is only just hidden. There is no state.
+    """
+    if family in flat.SCENES:
+        clip = make_clip(family, seed, worlds)
+        return replace(clip, pixels_THW3=clip.pixels_THW3[:1])
+    scene, rng = draw_scene(family, seed, worlds)
+    motion = move(scene, worlds)
+    small = replace(worlds, height=worlds.height // 2, width=worlds.width // 2, samples_per_pixel=1)
+    _, caption = _truth(scene, motion, film(scene, motion, small).visible_TB, rng, seed, worlds)
+    eye_T3, target_T3 = camera.path(scene.camera, scene.camera_move, worlds.frames, worlds.fps)
+    image = film(scene, motion.beginning, worlds, cameras=(eye_T3[:1], target_T3[:1]))
+    return Clip(image.pixels_THW3, worlds.fps, caption, Source(family, seed, VERSION))
+
+
+def _truth(
+    scene: Scene,
+    motion: Motion,
+    visible_TA: NDArray[np.float64],
+    rng: np.random.Generator,
+    seed: int,
+    worlds: WorldsConfig,
+) -> tuple[WorldState, Caption]:
+    """The state of a clip, and its words."""
+    eye_T3, target_T3 = camera.path(scene.camera, scene.camera_move, worlds.frames, worlds.fps)
+    visible_TB = visible_TA[:, : len(scene.bodies)]
+    state = state_of(scene, motion, visible_TB, eye_T3, target_T3, worlds.fps, worlds.width / worlds.height)
+    held_out = "held-out" if seed >= HELD_OUT_SEED else "training"
+    return state, narrate(scene.family, state, worlds.fps, rng, held_out)
 
 
 def draw_scene(family: str, seed: int, worlds: WorldsConfig) -> tuple[Scene, np.random.Generator]:
@@ -148,6 +177,12 @@ def shape_of(index: int, worlds: WorldsConfig) -> WorldsConfig:
 
 
 def numbered_clip(seed: int, worlds: WorldsConfig) -> Clip:
-    """The training clip with this seed: its family and shape follow from its distance to ``worlds.first_seed``."""
+    """The training clip with this seed: its family and shape follow from its distance to ``worlds.first_seed``.
+
+    A shape of one frame is an image: the first frame of a clip as long as ``worlds`` says, with all of its words.
+    """
     index = seed - worlds.first_seed
-    return make_clip(family_of(index, worlds), seed, shape_of(index, worlds))
+    family, shape = family_of(index, worlds), shape_of(index, worlds)
+    if shape.frames == 1:
+        return make_image(family, seed, replace(shape, frames=worlds.frames))
+    return make_clip(family, seed, shape)

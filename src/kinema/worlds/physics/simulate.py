@@ -40,6 +40,21 @@ class Motion:
     paint: PaintState | None = None
     voxels: VoxelState | None = None
 
+    @property
+    def beginning(self) -> Motion:
+        """The first frame of it."""
+        water, voxels = self.water, self.voxels
+        return replace(
+            self,
+            position_TB3=self.position_TB3[:1],
+            orientation_TB4=self.orientation_TB4[:1],
+            velocity_TB3=self.velocity_TB3[:1],
+            angular_velocity_TB3=self.angular_velocity_TB3[:1],
+            shown_TB=self.shown_TB[:1],
+            water=water and replace(water, height_TXY=water.height_TXY[:1]),
+            voxels=voxels and replace(voxels, grid_TXYZ=voxels.grid_TXYZ[:1]),
+        )
+
 
 class Effect(Protocol):
     """What acts on bodies beside gravity and contacts: water, welds that break, kicks."""
