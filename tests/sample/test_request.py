@@ -48,8 +48,11 @@ def test_what_is_given_counts() -> None:
 )
 def test_what_is_shorter_than_clips_of_training_is_the_beginning_of_one(shape: VideoShape, frames: int) -> None:
     assert frames_to_sample(shape, nano()) == frames
-    with_images = override(nano(), ["worlds.shapes=[[64,64,1,0.1],[64,64,17,0.1]]"])
-    assert frames_to_sample(shape, with_images) == shape.latent.frames
+    short_ones = override(nano(), ["worlds.shapes=[[64,64,1,0.1],[64,64,17,0.1]]"])
+    assert frames_to_sample(shape, short_ones) == shape.latent.frames
+    images = override(nano(), ["train_model.image_share=0.5"])
+    assert frames_to_sample(shape, images) == (1 if shape.frames == 1 else frames)
+    assert frames_to_sample(VideoShape(5, 64, 64), images) == 9
     if shape.height == 64:
         size = f"{shape.width}x{shape.height}"
         request = ask(seconds=shape.frames / 12, size=size, rollout=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from kinema.train import estimate as estimates
 from kinema.train.checkpoint import newest_checkpoint
 from kinema.train.estimate import estimate_codec, estimate_model
 from kinema.train.loop import fit
+from kinema.train.packs import Plan
 from kinema.train.parallel import ALONE, Team
 from kinema.train.speed import flops_of_clip, peak_flops
 
@@ -117,6 +119,19 @@ def test_mixed_shapes_and_recomputation_change_the_estimate() -> None:
     assert estimate_model(longer, ALONE)["flops"] > 1.02 * estimate_model(nano, ALONE)["flops"]
     frugal = dataclasses.replace(nano, train_model=dataclasses.replace(nano.train_model, recompute=True))
     assert estimate_model(frugal, ALONE)["memory_gb"] < 0.6 * estimate_model(nano, ALONE)["memory_gb"]
+
+
+def test_operations_of_a_run_are_those_of_its_steps() -> None:
+    """Images, short clips, and whole clips among which there are images to the end."""
+    nano = configs.nano()
+    train = dataclasses.replace(nano.train_model, steps=60, image_steps=10, short_steps=20, image_share=0.5)
+    config = dataclasses.replace(nano, train_model=train)
+    grid = TokenGrid(9, 4, 4)
+    plan = Plan([grid] * 500, train.batch * grid.count, train)
+    flops = flops_of_clip(config.text, config.model)
+    seen = Counter(part for step in range(train.steps) for part in plan.parts(step))
+    total = sum(clips * flops(part, estimates.TEXT_TOKENS) for part, clips in seen.items())
+    assert estimate_model(config, ALONE)["flops"] == pytest.approx(total, rel=0.03)
 
 
 def test_this_machine_has_a_speed() -> None:

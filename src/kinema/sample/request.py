@@ -163,11 +163,12 @@ def frames_to_sample(shape: VideoShape, config: Config) -> int:
     """Latent frames to sample for a timeline: its own, or those of the shortest clip of training if that has more.
 
     A network that has learnt whole clips alone makes noise of a single frame. The codec is causal, so an image can be
-    the first frame of a whole clip. Large pictures get no more of them than fill a pack.
+    the first frame of a whole clip, and a short clip the beginning of one. Large pictures get no more latent frames than
+    fill a pack.
     """
-    if config.learns_images:
-        return shape.latent.frames
-    shortest = min([config.worlds.frames, *(frames for _, _, frames, _ in config.worlds.shapes)])
+    if shape.frames == 1 and config.learns_images:
+        return 1
+    shortest = min([config.worlds.frames, *(frames for _, _, frames, _ in config.worlds.shapes if frames > 1)])
     grid = shape.tokens
     wanted = min(1 + (shortest - 1) // FRAMES_PER_LATENT, PACK_TOKENS // (2 * grid.rows * grid.cols))
     return max(grid.frames, wanted)
