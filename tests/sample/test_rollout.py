@@ -6,7 +6,6 @@ import dataclasses
 import itertools
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -68,42 +67,6 @@ def test_windows_see_what_was_generated_under_slight_noise_and_do_not_change_it(
         assert (condition.level_T[known] == CONTEXT_LEVEL).all()
         torch.testing.assert_close(condition.data_BCTHW[0, :, known], latents_CTHW[:, start:stop][:, known])
         torch.testing.assert_close(new_BCTHW[0], latents_CTHW[:, start:stop])
-
-
-def test_a_model_of_images_makes_the_first_frame_alone_and_then_the_rest(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    train = dataclasses.replace(pipeline.config.train_model, image_share=0.5)
-    with_images = dataclasses.replace(pipeline, config=dataclasses.replace(pipeline.config, train_model=train))
-    seen: list[tuple[int, float, float, Condition, Tensor]] = []
-    denoise = rollout.denoise
-
-    def spy(
-        model: object, words: object, request: Request, condition: Condition, noise: Tensor, shift: float, *rest: object
-    ) -> Tensor:
-        made_BCTHW = denoise(model, words, request, condition, noise, shift, *rest)  # type: ignore[arg-type]
-        seen.append((condition.shape.frames, request.guidance, shift, condition, made_BCTHW))
-        return made_BCTHW
-
-    monkeypatch.setattr(rollout, "denoise", spy)
-    order = Order("a red ball", seconds=1, size=(32, 32), steps=2, guidance=3.0)
-    request = with_images.request(order)
-    latents_CTHW = with_images.sample(request)[0]
-    (alone, strength, shift, image, image_BCTHW), (frames, strength_after, _, rest, _) = seen
-    assert (alone, frames, latents_CTHW.shape[1]) == (1, request.sampled, 4)
-    assert strength == strength_after == 3.0
-    assert not image.known_T.any() and rest.known_T.tolist() == [True] + [False] * (frames - 1)
-    assert rest.level_T[0] == CONTEXT_LEVEL and shift == 1.0  # of four tokens
-    assert torch.equal(latents_CTHW[:, :1], image_BCTHW[0])
-    assert request.cost.calls == 2 * pipeline.request(order).cost.calls
-
-    seen.clear()
-    with_images.sample(with_images.request(dataclasses.replace(order, seconds=1 / 12)))
-    assert [frames for frames, *_ in seen] == [1]  # an image is an image
-    seen.clear()
-    given = dataclasses.replace(order, image=np.zeros((1, 32, 32, 3), np.uint8))
-    with_images.sample(with_images.request(given))
-    assert len(seen) == 1 and seen[0][3].known_T[0]  # where one is given, none is made
 
 
 def test_where_the_lines_change_the_text_counts_in_full_and_what_was_before_does_not(

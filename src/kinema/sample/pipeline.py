@@ -187,7 +187,7 @@ class Pipeline:
         condition = lead_back(latents_BCTHW, length, request.context).extended(request.sampled)
         noise_BCTHW = torch.stack([draw_noise(seed + BRIDGE_SEED, condition.shape) for seed in seeds])
         before = latents_BCTHW.shape[2] - int(condition.known_T.long().argmin())  # latent frames before the window
-        together = dataclasses.replace(request, window=condition.shape.frames, image_first=False)
+        together = dataclasses.replace(request, window=condition.shape.frames)
         words = self._words(request)
         window_BCTHW = sample(self.model, words, together, condition, noise_BCTHW, self.native, on_step, max(1, before))
         begin = int(condition.known_T.long().argmin())

@@ -40,8 +40,6 @@ class Request:
         sources: file names and checksums of what was given.
         cost: of all variations.
         sampled: latent frames that are sampled, those of the timeline or more; see :func:`frames_to_sample`.
-        image_first: whether the first frame is sampled alone, and the others when it is known. A model that has learnt
-            images does so where nothing is given (Emu Video, arXiv 2311.10709): few tokens decide what there is.
     """
 
     prompt: str
@@ -56,7 +54,6 @@ class Request:
     order: Order = field(compare=False)
     cost: Cost
     sampled: int
-    image_first: bool = False
     beats: tuple[Beat, ...] = ()
     interval: tuple[float, float] = (0.0, 1.0)
     rescale: float = 0.0
@@ -152,9 +149,9 @@ def make_request(card: Card, config: Config, order: Order, index: int = 0) -> Re
         index=index,
         window=window,
         sampled=sampled,
-        image_first=config.learns_images and sampled > 1 and not task.given and task.base_THW3 is None,
         sources=sources,
     )
+
     check_memory(task.shape, lambda shape: _cost(request, shape, config).memory_bytes, available_bytes())
     return dataclasses.replace(request, cost=_cost(request, task.shape, config))
 
@@ -182,8 +179,6 @@ def _cost(request: Request, shape: VideoShape, config: Config) -> Cost:
     held = [part for part in (task.before_THW3, task.after_THW3, task.base_THW3) if part is not None]
     given = sum(len(part) for part in held) + sum(len(run.pixels_THW3) for run in task.given)
     cost = cost_of(shape, request.window, context, count, calls, passes, config, given, request.sampled)
-    if request.image_first:
-        cost += cost_of(dataclasses.replace(shape, frames=1), 1, 0, count, calls, passes, config)
     if task.bridge:
         between = VideoShape(1 + task.bridge + 2 * FRAMES_PER_LATENT * context, shape.height, shape.width)
         cost += cost_of(between, 10**9, 0, count, calls, passes, config)

@@ -48,7 +48,7 @@ def sample(
     on_step: OnStep | None = None,
     first: int = 0,
 ) -> Tensor:
-    """Samples a timeline, at once or window after window; the first window may be the first frame alone.
+    """Samples a timeline, at once or window after window.
 
     Args:
         model: text encoder and denoiser.
@@ -64,7 +64,7 @@ def sample(
         latents_BCTHW.
     """
     latents_BCTHW = condition.data_BCTHW.clone()
-    plan = [(0, 1)] * request.image_first + windows(condition.shape.frames, request.window, request.context)
+    plan = windows(condition.shape.frames, request.window, request.context)
     onward = replace(request, guidance=1 + ONWARD * (request.guidance - 1))
     turning = replace(request, history=False)  # where the lines change, what was before must not count more than they
     done, told = 0, set[str]()  # latent frames sampled so far; the lines of what came before
@@ -77,8 +77,7 @@ def sample(
         shift = native.shift_of(part.shape.tokens.count)
         fresh = replace(segment, grid=replace(segment.grid, frames=stop - done), first=first + done)
         before, told = told, words.told(fresh)
-        begins = start == 0  # what came before is nothing, or an image made for this window
-        asked = request if begins else onward if told == before else turning
+        asked = request if not done else onward if told == before else turning
         new_BCTHW = denoise(model, words, asked, part, noise, shift, segment, report)
         latents_BCTHW[:, :, done:stop] = new_BCTHW[:, :, done - start :]
         done = stop
