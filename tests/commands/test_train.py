@@ -190,6 +190,7 @@ GROW = ("--codec", "CODEC", "--set", "worlds.shapes=[]")
         ("latents", ("--codec", "NOWHERE"), "holds no trained codec"),
         ("model", ("--codec", "STARTED"), "holds no trained codec"),
         ("model", ("--codec", "CODEC", "--set", "train_model.skipped_share=1.0"), "less than 1"),
+        ("model", ("--codec", "CODEC", "--set", "train_model.image_share=1.5"), "is not possible: give 0 to 1"),
         ("model", ("--codec", "CODEC", "--set", "model.heads=7"), "give a multiple of 14"),
         ("model", ("--codec", "CODEC", "--set", "text.heads=0"), "set text.heads to at least 1"),
         ("model", ("--codec", "CODEC", "--set", "model.detail_width=50"), "give a multiple of 32, or 0"),

@@ -160,8 +160,8 @@ def frames_to_sample(shape: VideoShape, config: Config) -> int:
     """Latent frames to sample for a timeline: its own, or those of the shortest clip of training if that has more.
 
     A network that has learnt whole clips alone makes noise of a single frame. The codec is causal, so an image can be
-    the first frame of a whole clip, and a short clip the beginning of one. Large pictures get no more latent frames than
-    fill a pack.
+    the first frame of a whole clip, and a short clip the beginning of one. Large pictures get no more latent frames
+    than fill a pack.
     """
     if shape.frames == 1 and config.learns_images:
         return 1

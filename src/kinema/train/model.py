@@ -194,7 +194,7 @@ def split(data: LatentDataset, batch: int, folder: Path) -> tuple[list[int], lis
 
 
 def check_network(config: Config) -> None:
-    """Refuses sizes that do not fit together, and a share of tokens that cannot skip the middle blocks.
+    """Refuses sizes that do not fit together, and shares that cannot be: of images, of tokens that skip middle blocks.
 
     Raises:
         InputError: says what can.
@@ -211,6 +211,8 @@ def check_network(config: Config) -> None:
         raise InputError(f"model.detail_width {model.detail_width} is not possible: {wanted}")
     if not 0 <= skipped < 1:
         raise InputError(f"train_model.skipped_share {skipped:g} is not possible: give at least 0 and less than 1")
+    if not 0 <= config.train_model.image_share <= 1:
+        raise InputError(f"train_model.image_share {config.train_model.image_share:g} is not possible: give 0 to 1")
     if skipped and model.depth < 3:
         wanted = "set train_model.skipped_share=0"
         raise InputError(f"a model of {model.depth} blocks has none in the middle to skip: {wanted}")
