@@ -19,7 +19,7 @@ from kinema.sample.condition import Condition
 from kinema.sample.order import Order
 from kinema.sample.pipeline import Pipeline
 from kinema.sample.request import Request
-from kinema.sample.rollout import CONTEXT_LEVEL, lead_back, window_clock_s, windows
+from kinema.sample.rollout import CONTEXT_LEVEL, Native, lead_back, window_clock_s, windows
 from kinema.shapes import TokenGrid
 
 
@@ -35,6 +35,11 @@ def test_windows_cover_the_timeline_and_overlap(total: int, window: int, context
     assert plan[0][0] == 0 and plan[-1][1] == total
     assert all(stop - start == min(window, total) for start, stop in plan)
     assert all(after[0] <= before[1] - context and after[1] > before[1] for before, after in itertools.pairwise(plan))
+
+
+@pytest.mark.parametrize(("tokens", "shift"), [(144, 3.0), (576, 6.0), (64, 2.0), (16, 1.0), (4, 1.0)])
+def test_larger_clips_are_shifted_more_and_smaller_ones_less_down_to_none(tokens: int, shift: float) -> None:
+    assert Native(144, 3.0).shift_of(tokens) == pytest.approx(shift)
 
 
 def test_the_clock_of_a_window_begins_at_zero_and_keeps_the_distances() -> None:
