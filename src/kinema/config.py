@@ -105,9 +105,9 @@ class TrainConfig:
     ema_long_decay: float = 0.0  # of a second, longer average of the weights; 0 is none
     ema_export: str = "short"  # which of the two is exported: short or long; may be chosen afterwards
     text_dropout: float = 0.1  # share of clips trained without any text, for guidance
-    short_share: float = 0.5  # of packs that are trained with the short captions, the others with the long ones
+    short_share: float = 0.5  # share of clips trained with the short captions, the others with the long ones
     summary_dropout: float = 0.0  # share of clips trained without their summary, on their beats alone
-    beats_dropout: float = 0.4  # share of steps without beats
+    beats_dropout: float = 0.4  # share of clips trained without beats
     bf16: bool = True  # autocast
     compile: bool = True  # the model's blocks, if all clips have one shape; on the CPU in runs of some length only
     recompute: bool = False  # activations of the model's blocks in the backward pass: slower, in less memory

@@ -20,35 +20,33 @@ def encoder() -> TextEncoder:
     return encoder
 
 
-def rows(*ids: list[int]) -> TextPack:
-    longest = max(map(len, ids))
-    ids_BL = torch.tensor([row + [0] * (longest - len(row)) for row in ids])
-    mask_BL = torch.arange(longest) < torch.tensor([[len(row)] for row in ids])
-    always_BL = torch.full(ids_BL.shape, math.inf)
-    return TextPack(ids_BL, -always_BL, always_BL, mask_BL, (0,) * len(ids))
+def texts(*ids: list[int]) -> TextPack:
+    ids_S = torch.tensor([token for row in ids for token in row])
+    always_S = torch.full(ids_S.shape, math.inf)
+    return TextPack(ids_S, -always_S, always_S, tuple(map(len, ids)), (0,) * len(ids))
 
 
-def test_padding_changes_nothing(encoder: TextEncoder) -> None:
-    together = encoder(rows([1, 5, 6], [1, 7, 8, 9, 10, 11]))
-    alone = encoder(rows([1, 5, 6]))
-    torch.testing.assert_close(together.values_BLC[0, :3], alone.values_BLC[0], atol=1e-5, rtol=1e-5)
+def test_texts_of_any_lengths_are_read_as_each_alone(encoder: TextEncoder) -> None:
+    ids = [[1, *range(3, 3 + (7 * index) % 23)] for index in range(40)]
+    alone_SC = torch.cat([encoder(texts(one)).values_SC for one in ids])
+    torch.testing.assert_close(encoder(texts(*ids)).values_SC, alone_SC, atol=1e-5, rtol=1e-5)
 
 
 def test_every_token_reads_the_whole_caption_and_its_order(encoder: TextEncoder) -> None:
-    base, late, swapped = (encoder(rows(ids)).values_BLC[0] for ids in ([1, 5, 6, 7], [1, 5, 6, 8], [1, 6, 5, 7]))
+    base, late, swapped = (encoder(texts(ids)).values_SC for ids in ([1, 5, 6, 7], [1, 5, 6, 8], [1, 6, 5, 7]))
     assert (base[0] - late[0]).abs().max() > 1e-3
     assert (base[0] - swapped[0]).abs().max() > 1e-4
 
 
-def test_rows_do_not_read_each_other(encoder: TextEncoder) -> None:
-    first = encoder(rows([1, 5, 6], [1, 7, 8])).values_BLC[0]
-    again = encoder(rows([1, 5, 6], [1, 9, 9])).values_BLC[0]
+def test_texts_do_not_read_each_other(encoder: TextEncoder) -> None:
+    first = encoder(texts([1, 5, 6], [1, 7, 8])).values_SC[:3]
+    again = encoder(texts([1, 5, 6], [1, 9, 9])).values_SC[:3]
     torch.testing.assert_close(first, again)
 
 
 def test_spans_travel_with_the_features(encoder: TextEncoder) -> None:
-    pack = rows([1, 5, 6])
-    pack.start_s_BL[0, 2], pack.end_s_BL[0, 2] = 0.5, 1.0
+    pack = texts([1, 5, 6])
+    pack.start_s_S[2], pack.end_s_S[2] = 0.5, 1.0
     features = encoder(pack)
-    assert features.start_s_BL[0, 2] == 0.5 and features.end_s_BL[0, 2] == 1.0
+    assert features.start_s_S[2] == 0.5 and features.end_s_S[2] == 1.0
     assert features.keys_values is None

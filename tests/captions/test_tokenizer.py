@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kinema.captions.tokenizer import BEAT, BOS, PAD, RESERVED, CaptionTokenizer, timed_text
+from kinema.captions.tokenizer import BEAT, BOS, RESERVED, CaptionTokenizer, timed_text
 from kinema.data import Beat, Caption
 
 LINES = [
@@ -57,25 +57,24 @@ def test_file_round_trip(tokenizer: CaptionTokenizer, tmp_path: Path) -> None:
     assert loaded.encode(LINES[0]) == tokenizer.encode(LINES[0])
 
 
-def test_rows_hold_markers_spans_and_padding(tokenizer: CaptionTokenizer) -> None:
+def test_texts_hold_markers_and_spans_end_to_end(tokenizer: CaptionTokenizer) -> None:
     caption = Caption("a red ball", "ball", (Beat(0.5, 1.25, "it falls"), Beat(1.25, 2.0, "it bounces")))
     pack = tokenizer.pack([timed_text(caption), ()])
     summary, first, second = (tokenizer.encode(text) for text in ("a red ball", "it falls", "it bounces"))
     row = [BOS, *summary, BEAT, *first, BEAT, *second]
-    assert pack.ids_BL[0].tolist() == row
-    spans = list(zip(pack.start_s_BL[0].tolist(), pack.end_s_BL[0].tolist(), strict=True))
-    always = [(-math.inf, math.inf)] * (1 + len(summary))
-    assert spans == [*always, *[(0.5, 1.25)] * (1 + len(first)), *[(1.25, 2.0)] * (1 + len(second))]
-    assert pack.ids_BL[1].tolist() == [BOS] + [PAD] * (len(row) - 1)
-    assert pack.mask_BL.sum(dim=1).tolist() == [len(row), 1]
+    assert pack.ids_S.tolist() == [*row, BOS] and pack.lengths == (len(row), 1)
+    spans = list(zip(pack.start_s_S.tolist(), pack.end_s_S.tolist(), strict=True))
+    always = (-math.inf, math.inf)
+    beats = [*[(0.5, 1.25)] * (1 + len(first)), *[(1.25, 2.0)] * (1 + len(second))]
+    assert spans == [*[always] * (1 + len(summary)), *beats, always]
     assert pack.cut == (0, 0)
 
 
 def test_long_captions_are_cut_at_the_end_and_counted(tokenizer: CaptionTokenizer) -> None:
     lines = (("the ball hits the wall", -math.inf, math.inf),)
     whole, cut = tokenizer.pack([lines]), tokenizer.pack([lines], max_tokens=3)
-    assert torch.equal(cut.ids_BL, whole.ids_BL[:, :3])
-    assert cut.cut == (whole.ids_BL.shape[1] - 3,)
+    assert torch.equal(cut.ids_S, whole.ids_S[:3]) and cut.lengths == (3,)
+    assert cut.cut == (len(whole.ids_S) - 3,)
 
 
 def test_typed_markers_stay_text(tokenizer: CaptionTokenizer) -> None:

@@ -47,8 +47,8 @@ def test_a_position_sees_its_own_place_in_all_frames() -> None:
         parameter += 0.1 * torch.randn_like(parameter)
     detail, layout = model.transformer.detail, Layout([Segment(GRIDS[0], 12.0)])
     assert detail is not None
-    always = torch.full((1, 3), math.inf)
-    features = model.text_encoder(TextPack(torch.tensor([[3, 4, 5]]), -always, always, always > 0, (0,)))
+    always_S = torch.full((3,), math.inf)
+    features = model.text_encoder(TextPack(torch.tensor([3, 4, 5]), -always_S, always_S, (3,), (0,)))
     modulation_FMC = detail.modulation(torch.randn(layout.frames, sizes.width))
     trunk_NC, noisy_NC = torch.randn(layout.tokens, sizes.width), torch.randn(layout.tokens, TOKEN_CHANNELS)
     here_N = (layout.row_N == 1) & (layout.col_N == 2)

@@ -13,18 +13,18 @@ from kinema.model.layers import (
     attend_lengths,
     attend_segments,
     place_features,
+    readings_of,
     rms_normalise,
     rotary_tables,
     sinusoid,
-    text_biases,
 )
 from kinema.model.layout import Layout, Segment
 from kinema.shapes import TokenGrid, latent_time_s
 
 
-def features(spans: list[list[tuple[float, float]]], mask: list[list[bool]]) -> TextFeatures:
-    starts, ends = (torch.tensor([[span[i] for span in row] for row in spans]) for i in range(2))
-    return TextFeatures(torch.zeros(*starts.shape, 4), starts, ends, torch.tensor(mask))
+def features(*spans: list[tuple[float, float]]) -> TextFeatures:
+    starts, ends = (torch.tensor([span[i] for text in spans for span in text]) for i in range(2))
+    return TextFeatures(torch.zeros(len(starts), 4), starts, ends, tuple(len(text) for text in spans))
 
 
 ALWAYS = (-math.inf, math.inf)
@@ -86,8 +86,9 @@ def test_corners_look_alike_at_every_size() -> None:
 def test_frames_see_the_text_of_their_moment() -> None:
     layout = Layout([Segment(TokenGrid(3, 1, 2), 12.0)] * 2)
     times = layout.time_s_F[:3].tolist()
-    spans = [[ALWAYS, (times[1], times[2])], [ALWAYS, (0.0, times[0])]]
-    (bias,) = text_biases(layout, features(spans, [[True, True], [True, True]]), torch.float32)
+    text = features([ALWAYS, (times[1], times[2])], [ALWAYS, (0.0, times[0])])
+    (reading,) = readings_of(layout, text, torch.float32)
+    bias = reading.bias
     assert bias is not None
     second_visible = (bias[:, :, 1] == 0).tolist()
     assert second_visible == [[False, False, True, True, True, True], [True, True, False, False, False, False]]
@@ -95,8 +96,8 @@ def test_frames_see_the_text_of_their_moment() -> None:
 
 
 def test_no_bias_is_made_where_everything_is_visible() -> None:
-    layout = Layout([Segment(TokenGrid(2, 1, 2), 12.0), Segment(TokenGrid(1, 2, 2), 12.0)])
-    spans = [[ALWAYS, ALWAYS], [ALWAYS, ALWAYS]]
-    full, padded = text_biases(layout, features(spans, [[True, True], [True, False]]), torch.float32)
-    assert full is None
-    assert padded is not None and padded.tolist() == [[[0.0, -math.inf]]]
+    layout = Layout([Segment(TokenGrid(2, 1, 2), 12.0), *[Segment(TokenGrid(1, 2, 2), 12.0)] * 2])
+    text = features([ALWAYS, ALWAYS], [ALWAYS, ALWAYS, ALWAYS], [ALWAYS])
+    full, padded = readings_of(layout, text, torch.float32)
+    assert full.bias is None
+    assert padded.bias is not None and padded.bias.tolist() == [[[0.0] * 3], [[0.0, -math.inf, -math.inf]]]

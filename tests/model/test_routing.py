@@ -36,10 +36,10 @@ def model() -> TextToVideo:
 
 
 def words(count: int) -> TextPack:
-    ids_BL = torch.randint(3, 40, (count, 5), generator=torch.Generator().manual_seed(0))
-    start_s_BL, end_s_BL = torch.full((count, 5), -math.inf), torch.full((count, 5), math.inf)
-    start_s_BL[:, 3:], end_s_BL[:, 3:] = 0.2, 0.5  # a beat
-    return TextPack(ids_BL, start_s_BL, end_s_BL, torch.ones(count, 5, dtype=torch.bool), (0,) * count)
+    ids_S = torch.randint(3, 40, (count * 5,), generator=torch.Generator().manual_seed(0))
+    beat_S = torch.arange(count * 5) % 5 >= 3
+    start_s_S, end_s_S = torch.where(beat_S, 0.2, -math.inf), torch.where(beat_S, 0.5, math.inf)
+    return TextPack(ids_S, start_s_S, end_s_S, (5,) * count, (0,) * count)
 
 
 @pytest.mark.parametrize("pack", PACKS)

@@ -32,23 +32,20 @@ def model(request: pytest.FixtureRequest) -> TextToVideo:
 
 
 def make_text(count: int, timed: bool = True) -> TextPack:
-    """Rows of different lengths: a summary, and a beat from 0.2 to 0.5 s."""
+    """Texts of different lengths: a summary, and a beat from 0.2 to 0.5 s."""
     generator = torch.Generator().manual_seed(count)
     lengths = [4 + (3 * i) % 5 for i in range(count)]
-    longest = max(lengths)
-    ids_BL = torch.randint(3, 40, (count, longest), generator=generator)
-    start_s_BL = torch.full((count, longest), -math.inf)
-    end_s_BL = torch.full((count, longest), math.inf)
-    if timed:
-        start_s_BL[:, 2:4], end_s_BL[:, 2:4] = 0.2, 0.5
-    mask_BL = torch.arange(longest) < torch.tensor(lengths)[:, None]
-    return TextPack(ids_BL * mask_BL, start_s_BL, end_s_BL, mask_BL, (0,) * count)
+    index_S = torch.cat([torch.arange(length) for length in lengths])
+    beat_S = (index_S >= 2) & (index_S < 4) & timed
+    start_s_S, end_s_S = torch.where(beat_S, 0.2, -math.inf), torch.where(beat_S, 0.5, math.inf)
+    ids_S = torch.randint(3, 40, (len(index_S),), generator=generator)
+    return TextPack(ids_S, start_s_S, end_s_S, tuple(lengths), (0,) * count)
 
 
-def row(text: TextPack, index: int) -> TextPack:
-    length = int(text.mask_BL[index].sum())
-    cut = slice(index, index + 1), slice(length)
-    return TextPack(text.ids_BL[cut], text.start_s_BL[cut], text.end_s_BL[cut], text.mask_BL[cut], (0,))
+def only(text: TextPack, index: int) -> TextPack:
+    first, length = sum(text.lengths[:index]), text.lengths[index]
+    cut = slice(first, first + length)
+    return TextPack(text.ids_S[cut], text.start_s_S[cut], text.end_s_S[cut], (length,), (0,))
 
 
 def inputs(layout: Layout) -> tuple[Tensor, Tensor]:
@@ -90,7 +87,7 @@ def test_a_pack_equals_its_clips_alone(model: TextToVideo, grids: list[TokenGrid
 
     noisy = noisy_NC.split([grid.count for grid in grids])
     sigma = sigma_F.split([grid.frames for grid in grids])
-    alone_NC = torch.cat([run(model, Layout([s]), noisy[i], sigma[i], row(text, i)) for i, s in enumerate(segments)])
+    alone_NC = torch.cat([run(model, Layout([s]), noisy[i], sigma[i], only(text, i)) for i, s in enumerate(segments)])
     (alone_NC * target_NC).sum().backward()
 
     torch.testing.assert_close(packed_NC, alone_NC, atol=1e-5, rtol=1e-5)
@@ -107,7 +104,7 @@ def test_segments_do_not_see_each_other(model: TextToVideo) -> None:
     before = run(model, layout, noisy_NC, sigma_F, text)
     noisy_NC[WIDE.count :] += 1
     sigma_F[WIDE.frames :] /= 2
-    text.ids_BL[1, 1] += 1
+    text.ids_S[text.lengths[0] + 1] += 1
     after = run(model, layout, noisy_NC, sigma_F, text)
     assert torch.equal(before[: WIDE.count], after[: WIDE.count])
     assert not torch.isclose(before[WIDE.count :], after[WIDE.count :]).all()
@@ -116,12 +113,12 @@ def test_segments_do_not_see_each_other(model: TextToVideo) -> None:
 def test_a_beat_is_seen_by_the_frames_of_its_span_first(model: TextToVideo) -> None:
     """With one block, a change of a beat's words reaches only the latent frames that its span holds."""
     model.transformer.blocks, model.transformer.detail = model.transformer.blocks[:1], None
-    layout, text = Layout([Segment(WIDE, 12.0)]), row(make_text(1), 0)
+    layout, text = Layout([Segment(WIDE, 12.0)]), only(make_text(1), 0)
     assert [0.2 <= time_s <= 0.5 for time_s in layout.time_s_F.tolist()] == [False, True, False]
     noisy_NC, sigma_F = inputs(layout)
     features = model.encode_text(text)
     before = model(noisy_NC, layout, sigma_F, features)
-    features.values_BLC.data[0, 2:4] += 1
+    features.values_SC.data[2:4] += 1
     after = model(noisy_NC, layout, sigma_F, features)
     changed_F = (before - after).view(WIDE.frames, -1).abs().amax(1) > 1e-6
     assert changed_F.tolist() == [False, True, False]

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from kinema.captions.tokenizer import CaptionTokenizer
+from kinema.captions.tokenizer import CaptionTokenizer, timed_text
 from kinema.card import Card, load_card
 from kinema.codec.autoencoder import VideoAutoencoder, load_codec, save_codec
 from kinema.config import CodecConfig, Config, FlowConfig, ModelConfig, TextConfig, TrainConfig
@@ -74,9 +74,10 @@ def drawn(
 
 
 def test_an_image_is_the_beginning_of_its_clip(latents: LatentDataset, tokenizer: CaptionTokenizer) -> None:
-    pack = make_pack(latents, drawn(latents, [3, 5], frames=1), tokenizer, 64)
+    clips = drawn(latents, [3, 5], frames=1)
+    pack = make_pack(latents, clips, tokenizer, 64)
     assert pack.layout.frames == 2 and pack.layout.uniform
-    expected = torch.cat([patchify(latents.latents_CTHW[clip][:, :1]) for clip in (3, 5)]).float()
+    expected = torch.cat([patchify(latents.latents_CTHW[d.clip][:, :1]) for d in clips]).float()
     assert torch.equal(pack.latents_NC, expected)
 
 
@@ -94,6 +95,13 @@ def test_words_come_in_the_asked_shares() -> None:
     beats = sum(len(lines) > 1 for lines in spoken) / len(spoken)
     assert abs(silent - 0.1) < 0.03 and abs(short - 0.5) < 0.05 and abs(beats - 0.6) < 0.05
     assert {lines[0][1:] for lines in spoken} == {(-math.inf, math.inf)}
+
+
+def test_clips_of_a_step_are_told_in_different_forms() -> None:
+    config = dataclasses.replace(CONFIG.train_model, text_dropout=0.1, summary_dropout=0.1)
+    drawn = draw_words([CAPTION] * 200, [10.0] * 200, config, torch.Generator().manual_seed(0))
+    short, long = timed_text(CAPTION, short=True), timed_text(CAPTION)
+    assert set(drawn) == {(), short, short[:1], short[1:], long, long[:1]}
 
 
 def test_a_prefix_is_not_told_of_later_beats() -> None:

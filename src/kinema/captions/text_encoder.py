@@ -3,18 +3,21 @@
 Summary and beats of a caption are read together, so "it" in a beat can find its noun in the summary; which latent
 frame sees which token is decided later, by the spans.
 
-Suffixes: B captions, L tokens of the longest caption, C channels, H heads, D channels of a head.
+Suffixes: S tokens of all captions, end to end, B captions of a batch, L tokens of its longest one, C channels, H heads,
+D channels of a head.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kinema.captions.attention import angular_frequencies, attend, rotate, split_heads, visibility_bias
+from kinema.captions.attention import angular_frequencies, attend, rotate, split_heads
+from kinema.captions.rows import Rows, batches_of
 from kinema.captions.tokenizer import TextPack
 from kinema.config import TextConfig
 
@@ -27,18 +30,18 @@ class TextFeatures:
     """What the denoiser reads: one vector a token, and the span it speaks about.
 
     Attributes:
-        values_BLC: features of the tokens.
-        start_s_BL: start of each token's span in seconds, −inf for the summary.
-        end_s_BL: end of each token's span in seconds, inf for the summary.
-        mask_BL: False on padding.
-        keys_values: per block of the denoiser, keys and values of these tokens, (B, L, heads, channels) each; set when
+        values_SC: features of the tokens.
+        start_s_S: start of each token's span in seconds, −inf for the summary.
+        end_s_S: end of each token's span in seconds, inf for the summary.
+        lengths: tokens of each text.
+        keys_values: per block of the denoiser, keys and values of these tokens, (S, heads, channels) each; set when
             features are reused over many steps of sampling.
     """
 
-    values_BLC: Tensor
-    start_s_BL: Tensor
-    end_s_BL: Tensor
-    mask_BL: Tensor
+    values_SC: Tensor
+    start_s_S: Tensor
+    end_s_S: Tensor
+    lengths: tuple[int, ...]
     keys_values: tuple[tuple[Tensor, Tensor], ...] | None = None
 
 
@@ -57,18 +60,15 @@ class TextEncoder(nn.Module):
         nn.init.normal_(self.embedding.weight, std=0.5)
 
     def forward(self, text: TextPack) -> TextFeatures:
-        """Reads all captions of a pack.
-
-        Args:
-            text: rows of token ids; the longest row costs, so pack captions of similar length.
-        """
-        x_BLC = self.embedding(text.ids_BL)
-        angle_LK = torch.arange(x_BLC.shape[1], device=x_BLC.device)[:, None] * self.get_buffer("frequency_K")
-        turn = angle_LK.cos()[:, None], angle_LK.sin()[:, None]
-        full = bool(text.mask_BL.all())
+        """Reads all captions of a pack."""
+        x_SC = self.embedding(text.ids_S)
+        index_S = torch.cat([torch.arange(length) for length in text.lengths]).to(x_SC.device, non_blocking=True)
+        angle_SK = index_S[:, None] * self.get_buffer("frequency_K")
+        turn = angle_SK.cos()[:, None], angle_SK.sin()[:, None]
+        batches = batches_of(text.lengths, slice(0, len(text.lengths)), x_SC.device)
         for block in self.blocks:
-            x_BLC = block(x_BLC, turn, None if full else text.mask_BL)
-        return TextFeatures(self.norm(x_BLC), text.start_s_BL, text.end_s_BL, text.mask_BL)
+            x_SC = block(x_SC, turn, batches)
+        return TextFeatures(self.norm(x_SC), text.start_s_S, text.end_s_S, text.lengths)
 
 
 class TextBlock(nn.Module):
@@ -90,13 +90,15 @@ class TextBlock(nn.Module):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, x_BLC: Tensor, turn: tuple[Tensor, Tensor], mask_BL: Tensor | None) -> Tensor:
-        """Lets every token read the tokens of its row; ``mask_BL`` is None if there is no padding."""
-        qkv_BLHD = split_heads(self.qkv(self.attention_norm(x_BLC)), 3 * self.heads)
-        q_BLHD, k_BLHD = rotate(qkv_BLHD[:, :, : 2 * self.heads], turn).chunk(2, dim=2)
-        v_BLHD = qkv_BLHD[:, :, 2 * self.heads :]
-        bias_BTL = None if mask_BL is None else visibility_bias(mask_BL[:, None], q_BLHD.dtype)
-        x_BLC = x_BLC + self.out(attend(q_BLHD, k_BLHD, v_BLHD, bias_BTL))
-        hidden = F.gelu(self.up(self.mlp_norm(x_BLC)), approximate="tanh")
-        mlp_BLC: Tensor = self.down(hidden)
-        return x_BLC + mlp_BLC
+    def forward(self, x_SC: Tensor, turn: tuple[Tensor, Tensor], batches: Sequence[Rows]) -> Tensor:
+        """Lets every token read the tokens of its caption."""
+        qkv_SHD = split_heads(self.qkv(self.attention_norm(x_SC)), 3 * self.heads)
+        turned_SHD, v_SHD = rotate(qkv_SHD[:, : 2 * self.heads], turn), qkv_SHD[:, 2 * self.heads :]
+        mixed = []
+        for rows in batches:
+            q_BLHD, k_BLHD = rows.pad(turned_SHD).chunk(2, dim=2)
+            mixed.append(rows.flat(attend(q_BLHD, k_BLHD, rows.pad(v_SHD), rows.bias(q_BLHD.dtype))))
+        x_SC = x_SC + self.out(torch.cat(mixed))
+        hidden = F.gelu(self.up(self.mlp_norm(x_SC)), approximate="tanh")
+        mlp_SC: Tensor = self.down(hidden)
+        return x_SC + mlp_SC

@@ -1,13 +1,14 @@
 """Captions → token ids with the span of time that each token speaks about.
 
 A caption is timed text: lines ``(text, start_s, end_s)``. The summary holds always, (−inf, inf); a beat holds between
-two moments. All lines of a caption form one row: <bos> summary <beat> line <beat> line …
+two moments. All lines of a caption are read as one: <bos> summary <beat> line <beat> line …
 
-Suffixes: B captions, L tokens of the longest caption.
+Suffixes: S tokens of all captions, end to end.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -21,26 +22,26 @@ from kinema.data import Caption
 
 TimedText = tuple[tuple[str, float, float], ...]  # lines (text, start_s, end_s)
 
-PAD, BOS, BEAT = 0, 1, 2
+PAD, BOS, BEAT = 0, 1, 2  # no text holds the first one: texts are end to end, see rows.py
 RESERVED = 3  # ids before those of the BPE; kept out of it, so that no typed text can produce them
 
 
 @dataclass(frozen=True)
 class TextPack:
-    """One row per caption, padded on the right.
+    """The tokens of captions, end to end.
 
     Attributes:
-        ids_BL: int64 token ids.
-        start_s_BL: float32 start of each token's span in seconds, −inf for the summary.
-        end_s_BL: float32 end of each token's span, inf for the summary.
-        mask_BL: True where there is a token, False on padding.
+        ids_S: int64 token ids.
+        start_s_S: float32 start of each token's span in seconds, −inf for the summary.
+        end_s_S: float32 end of each token's span, inf for the summary.
+        lengths: tokens of each caption.
         cut: tokens of each caption that did not fit and were dropped from its end.
     """
 
-    ids_BL: Tensor
-    start_s_BL: Tensor
-    end_s_BL: Tensor
-    mask_BL: Tensor
+    ids_S: Tensor
+    start_s_S: Tensor
+    end_s_S: Tensor
+    lengths: tuple[int, ...]
     cut: tuple[int, ...]
 
     def to(self, device: torch.device | str) -> TextPack:
@@ -52,7 +53,7 @@ class TextPack:
         return self._with(Tensor.pin_memory)
 
     def _with(self, move: Callable[[Tensor], Tensor]) -> TextPack:
-        return TextPack(move(self.ids_BL), move(self.start_s_BL), move(self.end_s_BL), move(self.mask_BL), self.cut)
+        return TextPack(move(self.ids_S), move(self.start_s_S), move(self.end_s_S), self.lengths, self.cut)
 
 
 def timed_text(caption: Caption, *, short: bool = False, beats: bool = True) -> TimedText:
@@ -120,25 +121,22 @@ class CaptionTokenizer:
         return str(self._bpe.decode([id_ - RESERVED for id_ in ids if id_ >= RESERVED])).strip()
 
     def pack(self, captions: Sequence[TimedText], max_tokens: int = 256) -> TextPack:
-        """Rows of token ids with their spans.
+        """Token ids with their spans.
 
         Args:
             captions: one tuple of lines ``(text, start_s, end_s)`` per clip; an empty tuple is "no text".
-            max_tokens: longest row; what exceeds it is dropped from the end and counted in ``TextPack.cut``.
+            max_tokens: of the longest caption; what exceeds it is dropped from the end and counted in ``TextPack.cut``.
         """
         assert captions, "a text pack holds at least one caption"
         rows = [self._row(lines) for lines in captions]
         cut = tuple(max(0, len(row) - max_tokens) for row in rows)
         rows = [row[:max_tokens] for row in rows]
-        longest = max(len(row) for row in rows)
-        padded = [row + [(PAD, -math.inf, math.inf)] * (longest - len(row)) for row in rows]
-        ids, starts, ends = ([[token[i] for token in row] for row in padded] for i in range(3))
-        length_B1 = torch.tensor([[len(row)] for row in rows])
+        ids, starts, ends = zip(*itertools.chain.from_iterable(rows), strict=True)
         return TextPack(
-            ids_BL=torch.tensor(ids, dtype=torch.int64),
-            start_s_BL=torch.tensor(starts, dtype=torch.float32),
-            end_s_BL=torch.tensor(ends, dtype=torch.float32),
-            mask_BL=torch.arange(longest) < length_B1,
+            ids_S=torch.tensor(ids, dtype=torch.int64),
+            start_s_S=torch.tensor(starts, dtype=torch.float32),
+            end_s_S=torch.tensor(ends, dtype=torch.float32),
+            lengths=tuple(len(row) for row in rows),
             cut=cut,
         )
 

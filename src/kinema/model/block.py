@@ -5,7 +5,7 @@ positions, cross-attention to text, tanh-GELU MLP, and a shift, scale and gate f
 projection shared by all blocks plus a learned table per block.
 
 Suffixes: N tokens of the pack, F latent frames of the pack, C channels, H heads, D channels of a head, K rotary angles,
-G × P tokens as groups of equal noise level (see Layout.by_frame), B segments, L tokens of the longest text,
+G × P tokens as groups of equal noise level (see Layout.by_frame), S tokens of all texts,
 M modulations.
 """
 
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from kinema.captions.attention import rotate, split_heads
 from kinema.captions.text_encoder import TextFeatures
 from kinema.config import ModelConfig
-from kinema.model.layers import attend_places, attend_segments, attend_text, rms_normalise
+from kinema.model.layers import Reading, attend_places, attend_segments, attend_text, rms_normalise
 from kinema.model.layout import Layout
 
 EPS = 1e-6
@@ -35,7 +35,7 @@ class Context:
         turn: cosine and sine of the rotary angles, (N, 1, K).
         shared_FMC: the shared projection of each latent frame's noise level.
         text: features of the captions.
-        biases: which text each token sees, per group of the layout.
+        readings: which tokens read which text together.
         across_time: whether tokens attend to those of their own place only, in all frames of their segment.
     """
 
@@ -43,7 +43,7 @@ class Context:
     turn: tuple[Tensor, Tensor]
     shared_FMC: Tensor
     text: TextFeatures
-    biases: list[Tensor | None]
+    readings: list[Reading]
     across_time: bool = False
 
 
@@ -90,10 +90,10 @@ class Block(nn.Module):
             self.table[2] = self.table[5] = 1
 
     def text_keys_values(self, features: TextFeatures) -> tuple[Tensor, Tensor]:
-        """Keys and values of all text tokens, (B, L, H, D) each; they do not depend on the noise level."""
-        k_BLC, v_BLC = self.text_kv(features.values_BLC).chunk(2, dim=-1)
-        k_BLC = rms_normalise(k_BLC, self.text_k_scale)
-        return split_heads(k_BLC, self.heads), split_heads(v_BLC, self.heads)
+        """Keys and values of all text tokens, (S, H, D) each; they do not depend on the noise level."""
+        k_SC, v_SC = self.text_kv(features.values_SC).chunk(2, dim=-1)
+        k_SC = rms_normalise(k_SC, self.text_k_scale)
+        return split_heads(k_SC, self.heads), split_heads(v_SC, self.heads)
 
     def forward(self, x_GPC: Tensor, context: Context, keys_values: tuple[Tensor, Tensor] | None = None) -> Tensor:
         """One step of the stream.
@@ -110,7 +110,7 @@ class Block(nn.Module):
         mixed_NC = attend_tokens(q_NHD, k_NHD, v_NHD, layout)
         x_GPC, q_NHD = self.before_text(x_GPC, mixed_NC, modulation)
         keys_values = keys_values or self.text_keys_values(text)
-        mixed_NC = attend_text(q_NHD, *keys_values, layout, context.biases)
+        mixed_NC = attend_text(q_NHD, *keys_values, context.readings)
         return self.after_text(x_GPC, mixed_NC, modulation)
 
     # The three parts between the attentions know tensors only, so that each compiles to a few fused kernels. Their

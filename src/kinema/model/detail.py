@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from kinema.captions.text_encoder import TextFeatures
 from kinema.config import ModelConfig
 from kinema.model.block import Block, Context, Projection, modulate
-from kinema.model.layers import PLACE_FEATURES, place_features, rotary_turn, text_biases
+from kinema.model.layers import PLACE_FEATURES, place_features, readings_of, rotary_turn
 from kinema.model.layout import Layout, Segment
 from kinema.shapes import LATENT_CHANNELS, PATCH, TokenGrid
 
@@ -75,8 +75,8 @@ class Detail(nn.Module):
         noisy_nC = split(noisy_NC.reshape(-1, LATENT_CHANNELS, PATCH**2).transpose(1, 2), layout)
         trunk_nC = split(self.trunk_proj(trunk_NC).view(len(trunk_NC), PATCH**2, -1), layout)
         x_GPC = fine.by_frame(self.in_proj(noisy_nC) + trunk_nC + self.place_proj(place_nC))
-        turn, biases = rotary_turn(fine, self.config, x_GPC.dtype), text_biases(fine, features, x_GPC.dtype)
-        context = Context(fine, turn, modulation_FMC[:, :6], features, biases, across_time=True)
+        turn, readings = rotary_turn(fine, self.config, x_GPC.dtype), readings_of(fine, features, x_GPC.dtype)
+        context = Context(fine, turn, modulation_FMC[:, :6], features, readings, across_time=True)
         for index, block in enumerate(self.blocks):
             x_GPC = block(x_GPC, context, features.keys_values[index] if features.keys_values else None)
         last = fine.for_tokens(modulation_FMC[:, 6:].to(x_GPC.dtype))

@@ -2,17 +2,20 @@
 
 Suffixes: N tokens of the pack, F latent frames of the pack, C channels, H heads, D channels of a head, K rotary angles
 (D / 2), G × P tokens as groups of equal noise level (see Layout.by_frame), B equal segments, T tokens of a segment,
-S tokens of text.
+S tokens of all texts, L tokens of the longest text of a batch.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from kinema.captions.attention import angular_frequencies, attend, visibility_bias
+from kinema.captions.rows import Rows, batches_of
 from kinema.captions.text_encoder import TextFeatures
 from kinema.config import ModelConfig
 from kinema.model.layout import Group, Layout
@@ -153,34 +156,56 @@ def segment_begins(layout: Layout) -> Tensor:
     return torch.nn.functional.pad(counts.cumsum(0), (1, 0)).to(layout.device, torch.int32)
 
 
-def attend_text(q_NHD: Tensor, k_BSHD: Tensor, v_BSHD: Tensor, layout: Layout, biases: list[Tensor | None]) -> Tensor:
-    """Attention of all tokens to the text of their segment, as :func:`text_biases` allows.
+@dataclass(frozen=True)
+class Reading:
+    """Neighbouring segments of equal grids whose texts are of similar length: they read as one batch.
+
+    Attributes:
+        rows: their texts.
+        tokens: their tokens in the pack.
+        bias: added to the scores, (B, T, L), or (B, 1, L) if time does not matter; None if all see everything.
+    """
+
+    rows: Rows
+    tokens: slice
+    bias: Tensor | None
+
+
+def attend_text(q_NHD: Tensor, k_SHD: Tensor, v_SHD: Tensor, readings: Sequence[Reading]) -> Tensor:
+    """Attention of all tokens to the text of their segment.
 
     Returns:
         (N, H · D).
     """
     mixed = []
-    for group, bias_BTS in zip(layout.groups, biases, strict=True):
-        q_BTHD = batch(q_NHD[group.tokens], group.count)
-        mixed.append(attend(q_BTHD, k_BSHD[group.segments], v_BSHD[group.segments], bias_BTS).flatten(0, 1))
+    for reading in readings:
+        rows = reading.rows
+        q_BTHD = batch(q_NHD[reading.tokens], len(rows.mask_BL))
+        mixed.append(attend(q_BTHD, rows.pad(k_SHD), rows.pad(v_SHD), reading.bias).flatten(0, 1))
     return mixed[0] if len(mixed) == 1 else torch.cat(mixed)
 
 
-def text_biases(layout: Layout, text: TextFeatures, dtype: torch.dtype) -> list[Tensor | None]:
-    """Which text each token sees: tokens whose span holds the time of its latent frame, both ends included.
+def readings_of(layout: Layout, text: TextFeatures, dtype: torch.dtype) -> list[Reading]:
+    """Which text each token sees: tokens whose span holds the time of its latent frame, both ends included."""
+    assert len(text.lengths) == len(layout.segments), "one text per segment"
+    timed = not bool((torch.isinf(text.start_s_S) & torch.isinf(text.end_s_S)).all())
+    readings = []
+    for group in layout.groups:
+        grid, first = group.grid, group.tokens.start
+        for rows in batches_of(text.lengths, group.segments, layout.device):
+            before, count = rows.texts.start - group.segments.start, len(rows.mask_BL)
+            bias = rows.bias(dtype)
+            if timed:
+                start = group.frames.start + before * grid.frames
+                visible_BFL = _visible(batch(layout.time_s_F[start : start + count * grid.frames], count), rows, text)
+                bias = visibility_bias(visible_BFL, dtype).repeat_interleave(grid.rows * grid.cols, dim=1)
+            begin = first + before * grid.count
+            readings.append(Reading(rows, slice(begin, begin + count * grid.count), bias))
+    return readings
 
-    Returns:
-        Per group of the layout, a bias (B, T, S), (B, 1, S) if time does not matter, or None if all see everything.
-    """
-    assert text.mask_BL.shape[0] == len(layout.segments), "one row of text per segment"
-    return [_group_bias(layout.time_s_F[group.frames], group, text, dtype) for group in layout.groups]
 
-
-def _group_bias(time_s_F: Tensor, group: Group, text: TextFeatures, dtype: torch.dtype) -> Tensor | None:
-    start_s_BS, end_s_BS, mask_BS = (x[group.segments] for x in (text.start_s_BL, text.end_s_BL, text.mask_BL))
-    always_BS = torch.isinf(start_s_BS) & torch.isinf(end_s_BS)
-    if bool(always_BS.all()):
-        return None if bool(mask_BS.all()) else visibility_bias(mask_BS[:, None], dtype)
-    time_s_BF1 = batch(time_s_F, group.count)[:, :, None]
-    visible_BFS = (start_s_BS[:, None] <= time_s_BF1) & (time_s_BF1 <= end_s_BS[:, None]) & mask_BS[:, None]
-    return visibility_bias(visible_BFS, dtype).repeat_interleave(group.grid.rows * group.grid.cols, dim=1)
+def _visible(time_s_BF: Tensor, rows: Rows, text: TextFeatures) -> Tensor:
+    """Which tokens of its text each latent frame sees, (B, F, L)."""
+    start_s_BL, end_s_BL = rows.pad(text.start_s_S), rows.pad(text.end_s_S)
+    time_s_BF1 = time_s_BF[:, :, None]
+    return (start_s_BL[:, None] <= time_s_BF1) & (time_s_BF1 <= end_s_BL[:, None]) & rows.mask_BL[:, None]

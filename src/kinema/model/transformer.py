@@ -24,7 +24,7 @@ from kinema.captions.tokenizer import TextPack
 from kinema.config import ModelConfig, TextConfig
 from kinema.model.block import Block, Context, Projection, modulate
 from kinema.model.detail import Detail
-from kinema.model.layers import PLACE_FEATURES, place_features, rotary_turn, sinusoid, text_biases
+from kinema.model.layers import PLACE_FEATURES, place_features, readings_of, rotary_turn, sinusoid
 from kinema.model.layout import Layout
 from kinema.model.routing import draw_route
 from kinema.shapes import TOKEN_CHANNELS
@@ -113,7 +113,7 @@ class SpacetimeTransformer(nn.Module):
             noisy_NC: (N, TOKEN_CHANNELS), the tokens of all segments end to end.
             layout: their places, on the same device.
             noise_level_F: σ in [0, 1] of each latent frame of the pack, or what :meth:`read_noise` made of it.
-            features: one row of text per segment.
+            features: one text per segment.
             skipped: share of the tokens that skip all blocks but the first and the last; for training alone.
 
         Returns:
@@ -123,9 +123,9 @@ class SpacetimeTransformer(nn.Module):
         assert noisy_NC.shape[0] == layout.tokens and len(noise.embedding_FC) == layout.frames
         place_NC = layout.remember("place", lambda: place_features(layout))
         x_GPC = layout.by_frame(self.in_proj(noisy_NC) + self.place_proj(place_NC))
-        biases = text_biases(layout, features, x_GPC.dtype)
+        readings = readings_of(layout, features, x_GPC.dtype)
         turn = rotary_turn(layout, self.config, x_GPC.dtype)
-        context = Context(layout, turn, noise.shared_FMC, features, biases)
+        context = Context(layout, turn, noise.shared_FMC, features, readings)
         if skipped:
             x_GPC = self._through_blocks(x_GPC, context, skipped)
         else:
@@ -151,7 +151,7 @@ class SpacetimeTransformer(nn.Module):
             context,
             layout=route.kept,
             turn=(cos[route.index_K], sin[route.index_K]),
-            biases=text_biases(route.kept, context.text, x_GPC.dtype),
+            readings=readings_of(route.kept, context.text, x_GPC.dtype),
         )
         before_GPC = first(x_GPC, context)
         x_GPC = route.enter(before_GPC)

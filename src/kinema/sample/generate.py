@@ -48,11 +48,11 @@ class Words:
     max_tokens: int
 
     def pack(self, count: int, guided: bool, layout: Layout) -> TextPack:
-        """The lines that speak of a window, as token ids: one row per clip, then one per clip with the negative text.
+        """The lines that speak of a window, as token ids: a text per clip, then one per clip with the negative text.
 
         Args:
             count: clips.
-            guided: whether there are rows with the negative text.
+            guided: whether there are texts with the negative one.
             layout: of the window; the lines are moved to its clock.
         """
         rows = [_lines_within(self.lines, layout)] * count + [_lines_within(self.negative, layout)] * count * guided

@@ -253,7 +253,7 @@ def train_step(
     loss: Tensor = error_N.sum() / sum(noisy)
     range_N = level_range(pack.noise_level_F)[pack.layout.frame_N]
     sums = torch.zeros(len(noisy), device=error_N.device).index_add_(0, range_N, error_N.detach())
-    values: dict[str, Number] = {"text_tokens": pack.text.mask_BL.sum()}
+    values: dict[str, Number] = {"text_tokens": sum(pack.text.lengths)}
     values |= {f"loss_{index / len(noisy):g}": sums[index] / count for index, count in enumerate(noisy) if count}
     return loss, values
 
@@ -325,4 +325,4 @@ def _mean_text_tokens(data: LatentDataset, clips: Sequence[int], tokenizer: Capt
     rng = torch.Generator().manual_seed(config.train_model.seed)
     drawn = draw_step(data, clips, grids_of(data, clips), config.train_model, config.flow, rng)
     text = tokenizer.pack([d.words for d in drawn], config.text.max_tokens)
-    return float(text.mask_BL.sum()) / len(clips)
+    return sum(text.lengths) / len(clips)

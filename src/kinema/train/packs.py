@@ -154,6 +154,9 @@ def draw_step(
 
     Noise levels are shifted as ``flow`` says; if ``native_tokens`` are given, that is the shift of a clip of so many
     tokens, and of a smaller one, like an image, it is less.
+
+    Returns:
+        Equal grids side by side, and among them texts of similar length: what attends as one batch.
     """
     last_s = [latent_time_s(part.frames - 1, data.fps[clip]) for clip, part in zip(clips, parts, strict=True)]
     words = draw_words([data.captions[clip] for clip in clips], last_s, train, rng)
@@ -161,7 +164,8 @@ def draw_step(
     shifts = [schedule.shift_for_tokens(part.count, native_tokens or part.count, flow.shift) for part in parts]
     levels = torch.split(schedule.draw_levels(frames, shifts, flow, rng), frames)
     seeds = torch.randint(1 << 62, (len(clips),), generator=rng).tolist()
-    return [Drawn(*row) for row in zip(clips, parts, words, levels, seeds, strict=True)]
+    drawn = [Drawn(*row) for row in zip(clips, parts, words, levels, seeds, strict=True)]
+    return sorted(drawn, key=lambda d: (_sizes(d.grid), sum(len(text) for text, _, _ in d.words)))
 
 
 def share(drawn: Sequence[Drawn], process: int, processes: int) -> list[Drawn]:
@@ -197,7 +201,7 @@ def make_pack(data: LatentDataset, drawn: Sequence[Drawn], tokenizer: CaptionTok
         data: the latents.
         drawn: the clips, in the order of the pack.
         tokenizer: of the words.
-        max_tokens: of a row of text.
+        max_tokens: of a text.
     """
     latents = [patchify(data.latents_CTHW[d.clip][:, : d.grid.frames]).float() for d in drawn]
     noise = [
@@ -216,10 +220,9 @@ def make_pack(data: LatentDataset, drawn: Sequence[Drawn], tokenizer: CaptionTok
 def draw_words(
     captions: Sequence[Caption], last_s: Sequence[float], config: TrainConfig, rng: torch.Generator
 ) -> list[TimedText]:
-    """Words for the clips of a step: all the short or all the long form, with beats or without.
+    """Words for the clips of a step: the short or the long form of each, with beats or without.
 
-    One form a step, because the longest row of text is what every row costs. Some clips have no words, some only
-    their beats.
+    Some clips have no words, some only their beats.
 
     Args:
         captions: all words of each clip.
@@ -227,16 +230,14 @@ def draw_words(
         config: the shares.
         rng: on the CPU.
     """
-    form, beats = torch.rand(2, generator=rng).tolist()
-    silent, beats_only = (
-        (torch.rand(len(captions), generator=rng) < dropped).tolist()
-        for dropped in (config.text_dropout, config.summary_dropout)
-    )
     words: list[TimedText] = []
-    for index, (caption, end_s) in enumerate(zip(captions, last_s, strict=True)):
+    chances = torch.rand(len(captions), 4, generator=rng).tolist()
+    for caption, end_s, (form, beats, silent, beats_only) in zip(captions, last_s, chances, strict=True):
         present = dataclasses.replace(caption, beats=tuple(b for b in caption.beats if b.start_s <= end_s))
         lines = timed_text(present, short=form < config.short_share, beats=beats >= config.beats_dropout)
-        words.append(() if silent[index] else lines[1:] if beats_only[index] else lines)
+        if silent < config.text_dropout:
+            lines = ()
+        words.append(lines[1:] if beats_only < config.summary_dropout else lines)
     return words
 
 
