@@ -45,7 +45,7 @@ class Rows:
         return x_SX.view(*self.mask_BL.shape, *x_SX.shape[1:])
 
     def flat(self, x_BLX: Tensor) -> Tensor:
-        """The inverse of :meth:`pad`: these texts end to end."""
+        """The inverse of :meth:`pad`: the tokens of these texts end to end."""
         x_SX = x_BLX.flatten(0, 1)
         return x_SX if self.places_S is None else x_SX[self.places_S]
 

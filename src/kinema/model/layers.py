@@ -191,16 +191,18 @@ def readings_of(layout: Layout, text: TextFeatures, dtype: torch.dtype) -> list[
     timed = not bool((torch.isinf(text.start_s_S) & torch.isinf(text.end_s_S)).all())
     readings = []
     for group in layout.groups:
-        grid, first = group.grid, group.tokens.start
         for rows in batches_of(text.lengths, group.segments, layout.device):
             before, count = rows.texts.start - group.segments.start, len(rows.mask_BL)
+            tokens, frames = (
+                slice(of_group.start + before * each, of_group.start + (before + count) * each)
+                for of_group, each in ((group.tokens, group.grid.count), (group.frames, group.grid.frames))
+            )
             bias = rows.bias(dtype)
             if timed:
-                start = group.frames.start + before * grid.frames
-                visible_BFL = _visible(batch(layout.time_s_F[start : start + count * grid.frames], count), rows, text)
-                bias = visibility_bias(visible_BFL, dtype).repeat_interleave(grid.rows * grid.cols, dim=1)
-            begin = first + before * grid.count
-            readings.append(Reading(rows, slice(begin, begin + count * grid.count), bias))
+                visible_BFL = _visible(batch(layout.time_s_F[frames], count), rows, text)
+                per_frame = group.grid.rows * group.grid.cols
+                bias = visibility_bias(visible_BFL, dtype).repeat_interleave(per_frame, dim=1)
+            readings.append(Reading(rows, tokens, bias))
     return readings
 
 
