@@ -46,6 +46,7 @@ COLUMNS, SCALE = 6, 2
 def main() -> None:
     """Generates every prompt once and writes ``gallery.webp`` and ``gallery.png``."""
     out = Path(sys.argv[1])
+    out.mkdir(parents=True, exist_ok=True)
     pipeline = kinema.load(sys.argv[2] if len(sys.argv) > 2 else "nano")
     videos = [pipeline.generate(prompt, seed=seed) for seed, prompt in enumerate(PROMPTS)]
     contact_sheet([video.pixels for video in videos], out / "gallery.png", columns=9)
