@@ -70,8 +70,8 @@ def test_the_first_velocity_is_zero_and_can_be_learnt(detail_width: int) -> None
 
 @pytest.mark.parametrize(
     "grids",
-    [[WIDE] * 3, [WIDE, TALL, IMAGE], [WIDE, WIDE, TALL, WIDE], [TALL, TokenGrid(4, 3, 2)]],
-    ids=["uniform", "mixed", "runs", "equal frames"],
+    [[WIDE] * 3, [WIDE, TALL, IMAGE], [WIDE, WIDE, TALL, WIDE], [TALL, TokenGrid(4, 3, 2)], [*[IMAGE] * 20, TALL]],
+    ids=["uniform", "mixed", "runs", "equal frames", "texts in batches"],
 )
 @pytest.mark.parametrize("timed", [False, True])
 def test_a_pack_equals_its_clips_alone(model: TextToVideo, grids: list[TokenGrid], timed: bool) -> None:

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kinema.captions.tokenizer import CaptionTokenizer
+from kinema.captions.tokenizer import CaptionTokenizer, timed_text
 from kinema.config import FlowConfig, ModelConfig, TextConfig, TrainConfig, WorldsConfig
 from kinema.data import Beat, Caption, Source
 from kinema.errors import InputError
@@ -70,6 +70,16 @@ def test_noise_is_shifted_by_the_size_of_what_is_seen() -> None:
     levels = ([d.noise_level_T[0] for d in drawn if d.grid.frames == frames] for frames in (1, 9))
     image, clip = (float(torch.stack(of_one).median()) for of_one in levels)
     assert image == pytest.approx(0.5, abs=0.01) and clip == pytest.approx(0.75, abs=0.01)
+
+
+def test_equal_grids_are_drawn_side_by_side_with_their_texts_in_order_of_length() -> None:
+    captions = [Caption("a " * (1 + 7 * clip % 30), "a") for clip in range(30)]
+    data = LatentDataset([], captions, [12.0] * 30, [], [], 30)
+    parts = [TokenGrid(frames, 4, 4) for frames in (1, 9)] * 15
+    drawn = draw_step(data, range(30), parts, TrainConfig(short_share=0.0), FlowConfig(), torch.Generator())
+    order = [(d.grid.frames, sum(len(text) for text, _, _ in d.words)) for d in drawn]
+    assert order == sorted(order) and len(set(order)) > 20
+    assert all(d.words in ((), timed_text(captions[d.clip])) and d.grid == parts[d.clip] for d in drawn)
 
 
 def test_a_mixed_pack_learns_what_its_clips_alone_would(tokenizer: CaptionTokenizer, model: TextToVideo) -> None:
