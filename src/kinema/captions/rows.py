@@ -25,13 +25,11 @@ class Rows:
     """Consecutive texts of similar length, as rows that are padded on the right.
 
     Attributes:
-        texts: which of all texts they are.
-        tokens: their tokens.
+        tokens: theirs, among those of all texts.
         mask_BL: False on padding.
         places_S: where each of their tokens lies, as an index into B × L; None if there is no padding.
     """
 
-    texts: slice
     tokens: slice
     mask_BL: Tensor
     places_S: Tensor | None
@@ -74,6 +72,6 @@ def batches_of(lengths: Sequence[int], texts: slice, device: torch.device) -> li
         mask_BL = torch.arange(int(length_B.max())) < length_B[:, None]
         places_S = None if mask_BL.all() else mask_BL.flatten().nonzero()[:, 0].to(device, non_blocking=True)
         tokens = slice(first, first + int(length_B.sum()))
-        batches.append(Rows(slice(start, stop), tokens, mask_BL.to(device, non_blocking=True), places_S))
+        batches.append(Rows(tokens, mask_BL.to(device, non_blocking=True), places_S))
         first = tokens.stop
     return batches

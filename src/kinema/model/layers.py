@@ -189,20 +189,19 @@ def readings_of(layout: Layout, text: TextFeatures, dtype: torch.dtype) -> list[
     """Which text each token sees: tokens whose span holds the time of its latent frame, both ends included."""
     assert len(text.lengths) == len(layout.segments), "one text per segment"
     timed = not bool((torch.isinf(text.start_s_S) & torch.isinf(text.end_s_S)).all())
-    readings = []
+    readings, token, frame = [], 0, 0
     for group in layout.groups:
+        grid = group.grid
         for rows in batches_of(text.lengths, group.segments, layout.device):
-            before, count = rows.texts.start - group.segments.start, len(rows.mask_BL)
-            tokens, frames = (
-                slice(of_group.start + before * each, of_group.start + (before + count) * each)
-                for of_group, each in ((group.tokens, group.grid.count), (group.frames, group.grid.frames))
-            )
+            count = len(rows.mask_BL)
+            tokens = slice(token, token + count * grid.count)
+            frames = slice(frame, frame + count * grid.frames)
             bias = rows.bias(dtype)
             if timed:
                 visible_BFL = _visible(batch(layout.time_s_F[frames], count), rows, text)
-                per_frame = group.grid.rows * group.grid.cols
-                bias = visibility_bias(visible_BFL, dtype).repeat_interleave(per_frame, dim=1)
+                bias = visibility_bias(visible_BFL, dtype).repeat_interleave(grid.rows * grid.cols, dim=1)
             readings.append(Reading(rows, tokens, bias))
+            token, frame = tokens.stop, frames.stop
     return readings
 
 

@@ -151,7 +151,6 @@ def make_request(card: Card, config: Config, order: Order, index: int = 0) -> Re
         sampled=sampled,
         sources=sources,
     )
-
     check_memory(task.shape, lambda shape: _cost(request, shape, config).memory_bytes, available_bytes())
     return dataclasses.replace(request, cost=_cost(request, task.shape, config))
 
