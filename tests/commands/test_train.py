@@ -162,7 +162,7 @@ def test_a_model_may_be_trained_on_latents_that_another_command_makes(
     from kinema.train import growing
 
     monkeypatch.setattr(growing, "PATIENCE_S", 0.01)
-    grow = ["worlds.shapes=[]", "train_model.first_clips=6", "train_model.grow_steps=2"]
+    grow = ["train_model.first_clips=6", "train_model.grow_steps=2"]
     options = ["--codec", str(codec), "--out", str(tmp_path / "run"), *SET]
     options += [word for setting in grow for word in ("--set", setting)]
     assert main(["train", "model", *options]) == 2
@@ -172,7 +172,7 @@ def test_a_model_may_be_trained_on_latents_that_another_command_makes(
     assert WeightsFolder(tmp_path / "run" / "weights").card().training["model_steps"] == 4
 
 
-GROW = ("--codec", "CODEC", "--set", "worlds.shapes=[]")
+CODEC = ("--codec", "CODEC")
 
 
 @pytest.mark.parametrize(
@@ -195,10 +195,8 @@ GROW = ("--codec", "CODEC", "--set", "worlds.shapes=[]")
         ("model", ("--codec", "CODEC", "--set", "text.heads=0"), "set text.heads to at least 1"),
         ("model", ("--codec", "CODEC", "--set", "model.detail_width=50"), "give a multiple of 32, or 0"),
         ("model", ("--codec", "CODEC", "--set", "model.detail_depth=0"), "model.detail_depth to at least 1"),
-        ("model", ("--codec", "CODEC", "--set", "train_model.first_clips=6"), "leave worlds.shapes out"),
-        ("latents", ("--codec", "CODEC", "--set", "train_model.first_clips=6"), "leave worlds.shapes out"),
-        ("model", (*GROW, "--set", "worlds.clips=60", "--set", "train_model.first_clips=13"), "give 1 to 12"),
-        ("model", (*GROW, "--set", "worlds.clips=540", "--set", "train_model.first_clips=9"), "worlds.clips=500"),
+        ("model", (*CODEC, "--set", "worlds.clips=60", "--set", "train_model.first_clips=13"), "give 1 to 12"),
+        ("model", (*CODEC, "--set", "worlds.clips=540", "--set", "train_model.first_clips=9"), "worlds.clips=500"),
     ],
 )
 def test_what_latents_cannot_be_made_from_is_told(

@@ -24,10 +24,11 @@ from kinema.train import model as training
 from kinema.train.growing import GrowingLatents
 from kinema.train.latents import LatentDataset, cache_latents, load_latents
 from kinema.train.metrics import read_metrics
-from kinema.train.model import split, train_model
+from kinema.train.model import gather, split, train_model
+from kinema.train.packs import grids_of
 from train.noise import noise_clips
 
-WORLDS = WorldsConfig(families=("fall", "ramp"), height=32, width=32, frames=9, clips=16)
+WORLDS = WorldsConfig(families=("fall", "ramp"), height=32, width=32, frames=9, clips=16, shapes=((32, 32, 1, 0.4),))
 SHARD = 4  # clips of a shard; there are four
 CONFIG = Config(
     worlds=WORLDS,
@@ -123,6 +124,13 @@ def test_held_out_clips_come_from_the_last_shard(cache: Path, tmp_path: Path) ->
     _, held_out = split(growing.last, 0, tmp_path)
     assert [growing.last.places[clip] for clip in held_out] == [13, 14, 15]
     assert [growing.last.sources[clip].seed for clip in held_out] == [13, 14, 15]
+
+
+def test_what_clips_will_be_is_known_before_they_come(cache: Path, tmp_path: Path) -> None:
+    add(cache, tmp_path / "half", 3, 0)
+    grids = gather(CONFIG, tmp_path / "half").grids
+    assert grids == grids_of(load_latents(cache), range(13))
+    assert {grid.frames for grid in grids} == {1, 3}
 
 
 def spoil(shard: Path) -> None:

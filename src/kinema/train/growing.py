@@ -82,8 +82,6 @@ def check_growth(config: Config) -> None:
     first, clips = config.train_model.first_clips, config.worlds.clips
     if not first:
         return
-    if config.worlds.shapes:
-        raise InputError("train_model.first_clips needs clips of one shape: leave worlds.shapes out")
     if not 0 < first <= clips - HELD_OUT_CLIPS:
         raise InputError(f"train_model.first_clips={first} is not possible: give 1 to {clips - HELD_OUT_CLIPS}")
     if 0 < clips % SHARD_CLIPS < HELD_OUT_CLIPS:

@@ -20,7 +20,7 @@ from kinema.captions.tokenizer import CaptionTokenizer
 from kinema.captions.vocabulary import Vocabulary
 from kinema.codec.autoencoder import VideoAutoencoder
 from kinema.codec.pixels import half_precision
-from kinema.config import Config, save, to_dict
+from kinema.config import Config, WorldsConfig, save, to_dict
 from kinema.data import Caption
 from kinema.errors import InputError
 from kinema.files import whole_file
@@ -38,6 +38,7 @@ from kinema.train.parallel import ALONE, Team
 from kinema.train.preview import preview
 from kinema.train.speed import flops_of_clip, peak_flops, skipped_share
 from kinema.train.start import start_from
+from kinema.worlds.make import shape_of
 
 logger = logging.getLogger(__name__)
 
@@ -170,13 +171,18 @@ def gather(config: Config, folder: Path) -> Material:
         return Material(data, training, grids_of(data, training), data, held_out)
     growing = GrowingLatents(folder, first)
     _, held_out = split(growing.last, 0, folder)
-    grids = [native_grid(config)] * (growing.data.total - HELD_OUT_CLIPS)  # all have this shape
+    grids = [grid_of(shape_of(index, config.worlds)) for index in range(growing.data.total - HELD_OUT_CLIPS)]
     return Material(growing.data, list(range(first)), grids, growing.last, held_out, growing.wait_for)
 
 
 def native_grid(config: Config) -> TokenGrid:
-    """The tokens of a clip as the recipe's worlds make them."""
-    return VideoShape(config.worlds.frames, config.worlds.height, config.worlds.width).tokens
+    """The tokens of a clip as the recipe's worlds make most of them."""
+    return grid_of(config.worlds)
+
+
+def grid_of(worlds: WorldsConfig) -> TokenGrid:
+    """The tokens of a clip of this size and duration."""
+    return VideoShape(worlds.frames, worlds.height, worlds.width).tokens
 
 
 def split(data: LatentDataset, batch: int, folder: Path) -> tuple[list[int], list[int]]:
