@@ -21,6 +21,7 @@ TINY = configs.override(
         *("codec.width=24", "codec.latent_width=32", "codec.depth=1"),
         *("text.vocab_size=300", "text.width=32", "text.depth=1", "text.heads=2", "text.max_tokens=64"),
         *("model.width=64", "model.depth=2", "model.heads=2", "model.detail_width=0"),
+        "train_model.image_share=0",
     ],
 )
 CAPTIONS = ("a red ball falls onto the grey floor and bounces", "two blue cubes collide")

@@ -154,6 +154,7 @@ def nano() -> Config:
     model = TrainConfig(
         steps=4000,
         batch=32,
+        image_share=0.4,
         image_steps=150,
         short_steps=350,
         decay_share=0.35,

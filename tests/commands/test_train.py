@@ -6,10 +6,12 @@ import json
 import shutil
 from collections import namedtuple
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from kinema.card import SamplingDefaults, save_card
 from kinema.cli import main
 from kinema.sample.weights import WeightsFolder
 from train.noise import noise_clips
@@ -89,9 +91,13 @@ def test_a_run_leaves_weights_samples_and_curves(trained: Path) -> None:
 
 
 def test_exported_weights_may_serve_another_model_whose_card_counts_both_runs(trained: Path, tmp_path: Path) -> None:
-    weights, out = str(trained / "weights"), tmp_path / "run"
-    assert main(["train", "model", "--codec", weights, "--init", weights, "--out", str(out), *SET]) == 0
-    card, first = WeightsFolder(out / "weights").card(), WeightsFolder(trained / "weights").card()
+    weights, out = tmp_path / "weights", tmp_path / "run"
+    shutil.copytree(trained / "weights", weights)
+    first = WeightsFolder(weights).card()
+    save_card(replace(first, sampling=SamplingDefaults(steps=7, guidance=3.5, solver="heun")), weights / "card.json")
+    assert main(["train", "model", "--codec", str(weights), "--init", str(weights), "--out", str(out), *SET]) == 0
+    card = WeightsFolder(out / "weights").card()
+    assert card.sampling == SamplingDefaults(steps=7, guidance=3.5, solver="heun", shift=3.0)
     assert card.training["codec_steps"] == 2 and card.scores["codec_held_out_psnr"] == 20.0
     assert card.training["model_steps"] == 8
     assert float(card.training["model_flops"]) == pytest.approx(2 * float(first.training["model_flops"]), rel=0.01)

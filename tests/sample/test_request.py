@@ -17,11 +17,12 @@ from kinema.sample.order import Order, parse_size
 from kinema.sample.request import Request, frames_to_sample, make_request
 from kinema.shapes import VideoShape
 
+CLIPS_ALONE = override(nano(), ["train_model.image_share=0"])
 CARD = Card("test", height=64, width=96, frames=33, fps=12.0, sampling=SamplingDefaults(25, 3.5, "heun"))
 
 
 def ask(prompt: str = "a ball", **options: Any) -> Request:
-    return make_request(CARD, nano(), Order.of({"prompt": prompt} | options))
+    return make_request(CARD, CLIPS_ALONE, Order.of({"prompt": prompt} | options))
 
 
 def test_what_is_left_out_is_native() -> None:
@@ -47,10 +48,10 @@ def test_what_is_given_counts() -> None:
     ],
 )
 def test_what_is_shorter_than_clips_of_training_is_the_beginning_of_one(shape: VideoShape, frames: int) -> None:
-    assert frames_to_sample(shape, nano()) == frames
-    short_ones = override(nano(), ["worlds.shapes=[[64,64,1,0.1],[64,64,17,0.1]]"])
+    assert frames_to_sample(shape, CLIPS_ALONE) == frames
+    short_ones = override(CLIPS_ALONE, ["worlds.shapes=[[64,64,1,0.1],[64,64,17,0.1]]"])
     assert frames_to_sample(shape, short_ones) == shape.latent.frames
-    images = override(nano(), ["train_model.image_share=0.5"])
+    images = nano()
     assert frames_to_sample(shape, images) == (1 if shape.frames == 1 else frames)
     assert frames_to_sample(VideoShape(5, 64, 64), images) == 9
     if shape.height == 64:

@@ -12,6 +12,7 @@ import os
 import shutil
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -200,9 +201,12 @@ def _card(config: Config, codec_run: Path, out: Path, result: FitResult, init: P
         "parameters": f"{sum(p.numel() for p in result.module.parameters()) / 1e6:.1f} million without the codec",
     }
     effort = _effort("model", out) | {"model_flops": f"{result.flops:.3g}"}
+    sampling = SamplingDefaults()
     if init is not None:
+        before = WeightsFolder(init).card()
         training["started_from"] = init.name
-        effort = _in_all(effort, WeightsFolder(init).card().training)
+        effort = _in_all(effort, before.training)
+        sampling = before.sampling  # was chosen by looking, and holds for what goes on from there
     codec_training, scores = _codec_facts(codec_run)
     training |= codec_training | effort
     held_out = [line["held_out"] for line in read_metrics(out) if "held_out" in line]
@@ -215,7 +219,7 @@ def _card(config: Config, codec_run: Path, out: Path, result: FitResult, init: P
         worlds.frames,
         worlds.fps,
         about="Text to video of simple simulated bodies, in English words of its own worlds; no natural video.",
-        sampling=SamplingDefaults(shift=config.flow.shift),
+        sampling=replace(sampling, shift=config.flow.shift),
         training=training,
         scores=scores,
     )
