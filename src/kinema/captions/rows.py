@@ -2,7 +2,7 @@
 
 A caption of a hundred tokens beside those of thirty would make rows that are mostly padding.
 
-Suffixes: S tokens of all texts end to end, B texts of a batch, L tokens of its longest text.
+Suffixes: S tokens of all texts end to end, B texts of a batch, L tokens of a row, at least those of its longest text.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from kinema.captions.attention import visibility_bias
 
+ROW = 8  # rows are padded to a multiple of it: a CPU makes a kernel for every length, once
 LONGEST_RATIO = 1.25  # of two texts of a batch, once it has enough of them
 LEAST_ROWS_CPU, LEAST_ROWS = 8, 64  # of a batch; a GPU works on many at once and waits for each batch
 
@@ -69,7 +70,7 @@ def batches_of(lengths: Sequence[int], texts: slice, device: torch.device) -> li
     first, batches = sum(lengths[: texts.start]), []
     for start, stop in itertools.pairwise([*starts, texts.stop]):
         length_B = torch.tensor(lengths[start:stop])
-        mask_BL = torch.arange(int(length_B.max())) < length_B[:, None]
+        mask_BL = torch.arange(-(-int(length_B.max()) // ROW) * ROW) < length_B[:, None]
         places_S = None if mask_BL.all() else mask_BL.flatten().nonzero()[:, 0].to(device, non_blocking=True)
         tokens = slice(first, first + int(length_B.sum()))
         batches.append(Rows(tokens, mask_BL.to(device, non_blocking=True), places_S))

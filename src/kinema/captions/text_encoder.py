@@ -3,8 +3,8 @@
 Summary and beats of a caption are read together, so "it" in a beat can find its noun in the summary; which latent
 frame sees which token is decided later, by the spans.
 
-Suffixes: S tokens of all captions, end to end, B captions of a batch, L tokens of its longest one, C channels, H heads,
-D channels of a head.
+Suffixes: S tokens of all captions, end to end, B captions of a batch, L tokens of a row, at least those of its longest
+one, C channels, H heads, D channels of a head.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from kinema.config import TextConfig
 
 SHORTEST_PERIOD, LONGEST_PERIOD = 4.0, 512.0  # rotary periods in tokens of text
 MLP_RATIO = 4
+STREAM = 64  # the tokens of all captions are padded to a multiple of it: kernels are made for few sizes
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class TextFeatures:
     """What the denoiser reads: one vector a token, and the span it speaks about.
 
     Attributes:
-        values_SC: features of the tokens.
+        values_SC: features of the tokens, and of padding after the last one.
         start_s_S: start of each token's span in seconds, −inf for the summary.
         end_s_S: end of each token's span in seconds, inf for the summary.
         lengths: tokens of each text.
@@ -61,8 +62,10 @@ class TextEncoder(nn.Module):
 
     def forward(self, text: TextPack) -> TextFeatures:
         """Reads all captions of a pack."""
-        x_SC = self.embedding(text.ids_S)
-        index_S = torch.cat([torch.arange(length) for length in text.lengths]).to(x_SC.device, non_blocking=True)
+        spare = -len(text.ids_S) % STREAM
+        x_SC = self.embedding(F.pad(text.ids_S, (0, spare)))
+        index_S = torch.cat([torch.arange(length) for length in (*text.lengths, spare)])
+        index_S = index_S.to(x_SC.device, non_blocking=True)
         angle_SK = index_S[:, None] * self.get_buffer("frequency_K")
         turn = angle_SK.cos()[:, None], angle_SK.sin()[:, None]
         batches = batches_of(text.lengths, slice(0, len(text.lengths)), x_SC.device)
@@ -98,6 +101,7 @@ class TextBlock(nn.Module):
         for rows in batches:
             q_BLHD, k_BLHD = rows.pad(turned_SHD).chunk(2, dim=2)
             mixed.append(rows.flat(attend(q_BLHD, k_BLHD, rows.pad(v_SHD), rows.bias(q_BLHD.dtype))))
+        mixed.append(x_SC.new_zeros(len(x_SC) - batches[-1].tokens.stop, x_SC.shape[1], dtype=mixed[0].dtype))
         x_SC = x_SC + self.out(torch.cat(mixed))
         hidden = F.gelu(self.up(self.mlp_norm(x_SC)), approximate="tanh")
         mlp_SC: Tensor = self.down(hidden)

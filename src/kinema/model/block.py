@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from kinema.captions.attention import rotate, split_heads
 from kinema.captions.text_encoder import TextFeatures
 from kinema.config import ModelConfig
-from kinema.model.layers import Reading, attend_places, attend_segments, attend_text, rms_normalise
+from kinema.model.layers import Reading, attend_places, attend_segments, attend_text, gelu, rms_normalise
 from kinema.model.layout import Layout
 
 EPS = 1e-6
@@ -136,7 +136,7 @@ class Block(nn.Module):
         """The stream with what the text told it, and the MLP."""
         x_GPC = x_GPC + self.text_out(mixed_NC).view_as(x_GPC)
         shift, scale, gate = modulation[:, :, 3], modulation[:, :, 4], modulation[:, :, 5]
-        hidden = F.gelu(self.up(modulate(x_GPC, shift, scale)), approximate="tanh")
+        hidden = gelu(self.up(modulate(x_GPC, shift, scale)))
         return torch.addcmul(x_GPC, self.down(hidden), gate)
 
 
