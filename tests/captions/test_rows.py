@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kinema.captions.rows import LEAST_ROWS, LONGEST_RATIO, batches_of
+from kinema.captions.rows import LEAST_ROWS, LONGEST_RATIO, ROW, batches_of
 
 CPU = torch.device("cpu")
 
@@ -42,3 +42,9 @@ def test_sorted_texts_are_hardly_padded() -> None:
 def test_a_gpu_is_given_large_batches() -> None:
     batches = batches_of(range(1, 257), slice(0, 256), torch.device("meta"))
     assert [len(rows.mask_BL) for rows in batches] == [LEAST_ROWS] * 3 + [64]
+
+
+def test_many_texts_make_rows_of_few_lengths_and_few_texts_are_not_padded() -> None:
+    lengths = list(range(11, 31))
+    assert {rows.mask_BL.shape[1] for rows in batches_of(lengths, slice(0, 20), CPU)} == {3 * ROW, 4 * ROW}
+    assert [rows.mask_BL.shape[1] for rows in batches_of([5, 11], slice(0, 2), CPU)] == [11]

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from kinema.captions.text_encoder import STREAM, TextEncoder
+from kinema.captions.rows import STREAM
+from kinema.captions.text_encoder import TextEncoder
 from kinema.captions.tokenizer import TextPack
 from kinema.config import TextConfig
 

@@ -2,7 +2,7 @@
 
 A caption of a hundred tokens beside those of thirty would make rows that are mostly padding.
 
-Suffixes: S tokens of all texts end to end, B texts of a batch, L tokens of a row, at least those of its longest text.
+Suffixes: S tokens of all texts end to end, B texts of a batch, L tokens of a row.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from torch import Tensor
 
 from kinema.captions.attention import visibility_bias
 
-ROW = 8  # rows are padded to a multiple of it: a CPU makes a kernel for every length, once
 LONGEST_RATIO = 1.25  # of two texts of a batch, once it has enough of them
 LEAST_ROWS_CPU, LEAST_ROWS = 8, 64  # of a batch; a GPU works on many at once and waits for each batch
+ROW, STREAM = 8, 64  # tokens of a row, and of all texts, are padded to a multiple of these
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,14 @@ class Rows:
         return None if self.places_S is None else visibility_bias(self.mask_BL[:, None], dtype)
 
 
+def spare(tokens: int, multiple: int, texts: int) -> int:
+    """Padding that makes the tokens of rows, or of all texts, a multiple, so that training meets few sizes.
+
+    A CPU makes a kernel for every size, once. Few texts, as in sampling, keep the size they have.
+    """
+    return -tokens % multiple if texts >= LEAST_ROWS_CPU else 0
+
+
 def batches_of(lengths: Sequence[int], texts: slice, device: torch.device) -> list[Rows]:
     """Texts as few batches with little padding, best if neighbours are of similar length.
 
@@ -70,7 +78,8 @@ def batches_of(lengths: Sequence[int], texts: slice, device: torch.device) -> li
     first, batches = sum(lengths[: texts.start]), []
     for start, stop in itertools.pairwise([*starts, texts.stop]):
         length_B = torch.tensor(lengths[start:stop])
-        mask_BL = torch.arange(-(-int(length_B.max()) // ROW) * ROW) < length_B[:, None]
+        longest = max(lengths[start:stop])
+        mask_BL = torch.arange(longest + spare(longest, ROW, len(lengths))) < length_B[:, None]
         places_S = None if mask_BL.all() else mask_BL.flatten().nonzero()[:, 0].to(device, non_blocking=True)
         tokens = slice(first, first + int(length_B.sum()))
         batches.append(Rows(tokens, mask_BL.to(device, non_blocking=True), places_S))

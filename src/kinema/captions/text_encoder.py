@@ -3,8 +3,8 @@
 Summary and beats of a caption are read together, so "it" in a beat can find its noun in the summary; which latent
 frame sees which token is decided later, by the spans.
 
-Suffixes: S tokens of all captions, end to end, B captions of a batch, L tokens of a row, at least those of its longest
-one, C channels, H heads, D channels of a head.
+Suffixes: S tokens of all captions, end to end, B captions of a batch, L tokens of a row, C channels, H heads,
+D channels of a head.
 """
 
 from __future__ import annotations
@@ -17,13 +17,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kinema.captions.attention import angular_frequencies, attend, rotate, split_heads
-from kinema.captions.rows import Rows, batches_of
+from kinema.captions.rows import STREAM, Rows, batches_of, spare
 from kinema.captions.tokenizer import TextPack
 from kinema.config import TextConfig
 
 SHORTEST_PERIOD, LONGEST_PERIOD = 4.0, 512.0  # rotary periods in tokens of text
 MLP_RATIO = 4
-STREAM = 64  # the tokens of all captions are padded to a multiple of it: kernels are made for few sizes
 
 
 @dataclass(frozen=True)
@@ -62,9 +61,9 @@ class TextEncoder(nn.Module):
 
     def forward(self, text: TextPack) -> TextFeatures:
         """Reads all captions of a pack."""
-        spare = -len(text.ids_S) % STREAM
-        x_SC = self.embedding(F.pad(text.ids_S, (0, spare)))
-        index_S = torch.cat([torch.arange(length) for length in (*text.lengths, spare)])
+        padding = spare(len(text.ids_S), STREAM, len(text.lengths))
+        x_SC = self.embedding(F.pad(text.ids_S, (0, padding)))
+        index_S = torch.cat([torch.arange(length) for length in (*text.lengths, padding)])
         index_S = index_S.to(x_SC.device, non_blocking=True)
         angle_SK = index_S[:, None] * self.get_buffer("frequency_K")
         turn = angle_SK.cos()[:, None], angle_SK.sin()[:, None]
