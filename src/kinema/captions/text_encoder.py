@@ -100,8 +100,8 @@ class TextBlock(nn.Module):
         for rows in batches:
             q_BLHD, k_BLHD = rows.pad(turned_SHD).chunk(2, dim=2)
             mixed.append(rows.flat(attend(q_BLHD, k_BLHD, rows.pad(v_SHD), rows.bias(q_BLHD.dtype))))
-        mixed.append(x_SC.new_zeros(len(x_SC) - batches[-1].tokens.stop, x_SC.shape[1], dtype=mixed[0].dtype))
-        x_SC = x_SC + self.out(torch.cat(mixed))
+        mixed_SC = torch.cat(mixed)
+        x_SC = x_SC + self.out(F.pad(mixed_SC, (0, 0, 0, len(x_SC) - len(mixed_SC))))
         hidden = F.gelu(self.up(self.mlp_norm(x_SC)), approximate="tanh")
         mlp_SC: Tensor = self.down(hidden)
         return x_SC + mlp_SC
