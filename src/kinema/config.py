@@ -108,6 +108,8 @@ class TrainConfig:
     short_share: float = 0.5  # share of clips trained with the short captions, the others with the long ones
     summary_dropout: float = 0.0  # share of clips trained without their summary, on their beats alone
     beats_dropout: float = 0.4  # share of clips trained without beats
+    shadow_share: float = 0.0  # of noisy clips that hold a shadow of another clip, to learn to leave it away
+    shadow_strength: float = 0.6  # how much of the other clip, at most
     bf16: bool = True  # autocast
     compile: bool = True  # the model's blocks, if all clips have one shape; on the CPU in runs of some length only
     recompute: bool = False  # activations of the model's blocks in the backward pass: slower, in less memory
@@ -116,6 +118,7 @@ class TrainConfig:
     log_every: int = 10  # steps
     seed: int = 0
     data_share: float = 0.5  # of the codec's crops that come from a folder of videos, if one is given; 1 is all
+    decoder_only: bool = False  # the codec's decoder learns alone: latents, and what a model knows of them, stay valid
     adversarial_weight: float = 0.0  # of the critic's verdict in the codec's loss; 0 is no critic
     adversarial_from: int = 0  # step of the codec from which the critic learns and judges
 

@@ -184,6 +184,19 @@ def test_real_videos_alone_and_a_codec_to_start_from(tmp_path: Path, caplog: pyt
         training.train_codec(replace(alone, codec=CodecConfig(width=24)), tmp_path / "third", init=tmp_path / "first")
 
 
+def test_a_decoder_alone_learns_and_leaves_the_latents_as_they_are(tmp_path: Path) -> None:
+    first = training.train_codec(CONFIG, tmp_path / "first")
+    config = replace(CONFIG, train_codec=replace(CONFIG.train_codec, decoder_only=True))
+    with pytest.raises(InputError, match="--init"):
+        training.train_codec(config, tmp_path / "second")
+    second = training.train_codec(config, tmp_path / "second", init=tmp_path / "first")
+    before, after = load_file(first), load_file(second)
+    learnt = {name for name in before if not torch.equal(before[name], after[name])}
+    assert learnt == {name for name in before if name.startswith("decoder.")}
+    for run in ("first", "second"):
+        cache_latents(load_codec(TINY, tmp_path / run), WORLDS, tmp_path / "latents", shard_clips=6, workers=1)
+
+
 def test_codec_and_critic_learn_only_from_their_own_losses() -> None:
     torch.manual_seed(0)
     critic, video = Critic(), torch.randn(2, 3, 5, 32, 32, requires_grad=True)

@@ -15,11 +15,13 @@ from kinema.captions.tokenizer import CaptionTokenizer, timed_text
 from kinema.config import FlowConfig, ModelConfig, TextConfig, TrainConfig, WorldsConfig
 from kinema.data import Beat, Caption, Source
 from kinema.errors import InputError
+from kinema.flow.path import data_from_velocity, interpolate, velocity
+from kinema.model.patches import patchify
 from kinema.model.transformer import Block, TextToVideo
 from kinema.shapes import TokenGrid
 from kinema.train.latents import LatentDataset
 from kinema.train.model import check_processes, train_step
-from kinema.train.packs import Drawn, Plan, draw_step, grids_of, make_pack, noisy_tokens, share
+from kinema.train.packs import SHADOW_FROM, Drawn, Plan, draw_step, grids_of, make_pack, noisy_tokens, share
 from kinema.train.parallel import Team, compile_blocks, is_worth_compiling
 from kinema.worlds.make import shape_of
 
@@ -102,6 +104,38 @@ def test_a_mixed_pack_learns_what_its_clips_alone_would(tokenizer: CaptionTokeni
     for name, value in values.items():
         parts = [float(numbers.get(name, 0.0)) for _, numbers in alone]
         assert float(value) == pytest.approx(sum(parts), rel=1e-4), name
+
+
+def test_a_noisy_clip_holds_the_shadow_and_its_target_does_not(tokenizer: CaptionTokenizer) -> None:
+    data, flow = dataset(), FlowConfig(clean_first_share=0.2, independent_share=0.2)
+    clips = list(range(len(SHAPES)))
+    plain, kinds = TrainConfig(), Counter[bool]()
+    shady = dataclasses.replace(plain, shadow_share=0.7, shadow_strength=0.5)
+    for step in range(60):
+        one, other = (
+            draw_step(data, clips, grids_of(data, clips), train, flow, torch.Generator().manual_seed(step))
+            for train in (plain, shady)
+        )
+        assert [(d.clip, d.words, d.noise_seed) for d in other] == [(d.clip, d.words, d.noise_seed) for d in one]
+        without, held = make_pack(data, one, tokenizer, 64), make_pack(data, other, tokenizer, 64)
+        counts = [d.grid.count for d in one]
+        noises = (pack.noise_NC.split(counts) for pack in (without, held))
+        for d, latents_NC, noise_NC, shadowed_NC in zip(other, held.latents_NC.split(counts), *noises, strict=True):
+            if d.shadow is None:
+                assert torch.equal(noise_NC, shadowed_NC)
+                continue
+            level = d.noise_level_T[0]
+            assert d.grid.frames > 1 and level >= SHADOW_FROM and bool((d.noise_level_T == level).all())
+            kinds[d.shadow.mirrored] += 1
+            source_CTHW = data.latents_CTHW[d.shadow.clip]
+            assert (d.shadow.clip == d.clip) == d.shadow.mirrored
+            seen_NC = patchify(source_CTHW.flip(-1) if d.shadow.mirrored else source_CTHW).float()
+            mixed_NC = torch.lerp(latents_NC, seen_NC, d.shadow.strength)
+            noisy_NC = interpolate(latents_NC, shadowed_NC, level)
+            torch.testing.assert_close(noisy_NC, interpolate(mixed_NC, noise_NC, level))
+            target_NC = velocity(latents_NC, shadowed_NC)
+            torch.testing.assert_close(data_from_velocity(noisy_NC, target_NC, level), latents_NC)
+    assert 40 < kinds[True] and 15 < kinds[False]
 
 
 @pytest.mark.skipif(not is_worth_compiling(torch.device("cpu"), 10**6), reason="no C++ compiler here")

@@ -21,6 +21,7 @@ from kinema.codec.autoencoder import VideoAutoencoder, load_codec, save_codec, t
 from kinema.codec.metrics import psnr, ssim
 from kinema.codec.pixels import from_uint8, half_precision, to_uint8
 from kinema.config import Config, TrainConfig, save
+from kinema.errors import InputError
 from kinema.files import whole_text
 from kinema.train.checkpoint import claim_folder
 from kinema.train.codec_data import CodecData, HeldOut, Pool, draw_crops, frames_per_crop, load_data
@@ -84,13 +85,16 @@ def train_codec(
         The weights, ``out/codec.safetensors``, beside ``config.json``, ``scores.json`` and ``reconstructions.png``.
 
     Raises:
-        InputError: ``out`` holds a run with other settings, ``init`` holds no codec of this configuration, or no file
-            in ``footage`` is of use.
+        InputError: ``out`` holds a run with other settings, ``init`` holds no codec of this configuration or is
+            missing where the decoder shall learn alone, or no file in ``footage`` is of use.
         KinemaError: training diverged, or the disk is full.
     """
     train, bf16 = config.train_codec, config.train_codec.bf16
     torch.manual_seed(train.seed)
+    if train.decoder_only and init is None:
+        raise InputError("train_codec.decoder_only keeps an encoder that has learnt: say which with --init")
     codec = VideoAutoencoder(config.codec) if init is None else load_codec(config.codec, init).requires_grad_(True)
+    codec.encoder.requires_grad_(not train.decoder_only)
     pupil = Pupil(codec, Critic() if train.adversarial_weight else None)
     settings: dict[str, Any] = {key: asdict(getattr(config, key)) for key in ("worlds", "codec", "train_codec")}
     if init is not None:
@@ -124,8 +128,11 @@ def train_codec(
     def on_validation(step: int, averaged: nn.Module) -> Records:
         assert isinstance(averaged, Pupil)
         validated.clear()
-        validated[step] = validate(averaged.codec, data, out / "reconstructions.png", bf16) if team.leads else {}
-        return validated[step]
+        if team.leads:
+            if not train.decoder_only:
+                calibrate(averaged.codec, data.pools, bf16)
+            validated[step] = validate(averaged.codec, data, out / "reconstructions.png", bf16)
+        return validated.setdefault(step, {})
 
     torch.backends.cudnn.benchmark = True  # crops have few sizes
 
@@ -205,12 +212,11 @@ def pixel_weight(truth_BTHWC: Tensor) -> Tensor:
 
 @torch.no_grad()
 def validate(codec: VideoAutoencoder, data: CodecData, picture: Path, bf16: bool) -> Records:
-    """Gives the codec its exact statistics, scores it on all held-out clips and draws some of the first kind.
+    """Scores the codec on all held-out clips and draws some of the first kind.
 
     Returns:
         Scores, and the picture (each original above its reconstruction) that was also written to ``picture``.
     """
-    calibrate(codec, data.pools, bf16)
     records: dict[str, float | NDArray[np.uint8]] = {}
     for index, (name, held_out) in enumerate(data.held_out.items()):
         decoded_NTHW3 = reconstruct(codec, held_out.clips_NTHW3, bf16)

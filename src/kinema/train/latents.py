@@ -263,9 +263,10 @@ def read_shard(path: Path, into: LatentDataset, first: int) -> None:
 
 
 def _fingerprint(codec: VideoAutoencoder) -> str:
-    """A checksum of the codec's weights and statistics."""
+    """A checksum of what makes latents: the encoder's weights and the statistics."""
     digest = hashlib.sha256()
     for name, tensor in sorted(codec.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        if not name.startswith("decoder."):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

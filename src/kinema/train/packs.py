@@ -29,6 +29,8 @@ from kinema.shapes import LatentShape, TokenGrid, latent_time_s
 from kinema.train.latents import LatentDataset
 from kinema.worlds.make import GOLDEN
 
+SHADOW_FROM = 0.25  # lowest noise level of clips with a shadow: below it, what is there is there
+SHADOW_MIRRORED = 0.6  # share of shadows that are the clip's own mirror image
 LEVEL_RANGES = 4  # of noise levels, whose training losses are recorded
 
 
@@ -56,6 +58,15 @@ class Pack:
 
 
 @dataclass(frozen=True)
+class Shadow:
+    """What else is to be seen in a noisy clip, and not in its target: its own mirror image or another clip."""
+
+    clip: int  # index in the data
+    mirrored: bool
+    strength: float  # how much of it is seen, in [0, 1); so much less of the clip itself
+
+
+@dataclass(frozen=True)
 class Drawn:
     """One clip of a step and all that is random about it."""
 
@@ -64,6 +75,7 @@ class Drawn:
     words: TimedText
     noise_level_T: Tensor
     noise_seed: int
+    shadow: Shadow | None = None
 
 
 class Plan:
@@ -164,7 +176,8 @@ def draw_step(
     shifts = [schedule.shift_for_tokens(part.count, native_tokens or part.count, flow.shift) for part in parts]
     levels = torch.split(schedule.draw_levels(frames, shifts, flow, rng), frames)
     seeds = torch.randint(1 << 62, (len(clips),), generator=rng).tolist()
-    drawn = [Drawn(*row) for row in zip(clips, parts, words, levels, seeds, strict=True)]
+    shadows = draw_shadows(clips, parts, levels, train, rng) if train.shadow_share else [None] * len(clips)
+    drawn = [Drawn(*row) for row in zip(clips, parts, words, levels, seeds, shadows, strict=True)]
     return sorted(drawn, key=lambda d: (_sizes(d.grid), sum(len(text) for text, _, _ in d.words)))
 
 
@@ -208,6 +221,9 @@ def make_pack(data: LatentDataset, drawn: Sequence[Drawn], tokenizer: CaptionTok
         torch.randn(x.shape, generator=torch.Generator().manual_seed(d.noise_seed))
         for x, d in zip(latents, drawn, strict=True)
     ]
+    for index, d in enumerate(drawn):
+        if d.shadow is not None:
+            noise[index] += _shadow(data, d, latents[index])
     return Pack(
         torch.cat(latents),
         torch.cat(noise),
@@ -239,6 +255,51 @@ def draw_words(
             lines = ()
         words.append(lines[1:] if beats_only < config.summary_dropout else lines)
     return words
+
+
+def draw_shadows(
+    clips: Sequence[int],
+    parts: Sequence[TokenGrid],
+    levels: Sequence[Tensor],
+    config: TrainConfig,
+    rng: torch.Generator,
+) -> list[Shadow | None]:
+    """Shadows for ``shadow_share`` of the clips that have one noise level throughout, ``SHADOW_FROM`` or more.
+
+    A model that samples meets states that no noise on a clip has: where the words leave open from which side a body
+    comes, its first steps draw it on both. Here it learns from such states that one of the two goes (exposure bias;
+    noise against it: arXiv 2301.11706).
+
+    Args:
+        clips: of the step.
+        parts: what is seen of each; images have no shadow, and a shadow has the size of its clip.
+        levels: of each clip's latent frames.
+        config: share and strength.
+        rng: on the CPU.
+    """
+    shadows: list[Shadow | None] = []
+    for clip, part, level_T, chances in zip(
+        clips, parts, levels, torch.rand(len(clips), 4, generator=rng), strict=True
+    ):
+        happens, mirrored, which, strength = chances.tolist()
+        fits = part.frames > 1 and level_T[0] >= SHADOW_FROM and bool((level_T == level_T[0]).all())
+        alike = [other for other, grid in zip(clips, parts, strict=True) if grid == part and other != clip]
+        if not fits or happens >= config.shadow_share or (mirrored >= SHADOW_MIRRORED and not alike):
+            shadows.append(None)
+            continue
+        is_mirrored = mirrored < SHADOW_MIRRORED
+        source = clip if is_mirrored else alike[int(which * len(alike))]
+        shadows.append(Shadow(source, is_mirrored, strength * config.shadow_strength))
+    return shadows
+
+
+def _shadow(data: LatentDataset, drawn: Drawn, latents_NC: Tensor) -> Tensor:
+    """What to add to the noise, so that the noisy clip lies ``strength`` of the way to the shadow; the target stays."""
+    assert drawn.shadow is not None
+    source_CTHW = data.latents_CTHW[drawn.shadow.clip][:, : drawn.grid.frames]
+    other_NC = patchify(source_CTHW.flip(-1) if drawn.shadow.mirrored else source_CTHW).float()
+    level = drawn.noise_level_T[0]
+    return (1 - level) / level * drawn.shadow.strength * (other_NC - latents_NC)
 
 
 def grids_of(data: LatentDataset, clips: Sequence[int]) -> list[TokenGrid]:
