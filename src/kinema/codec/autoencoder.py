@@ -76,13 +76,15 @@ class VideoAutoencoder(nn.Module):
         """
         return to_BCTHW(self.decoder(to_BTHWC(latents_BCTHW), state)).float().clamp(-1.0, 1.0)
 
-    def forward(self, video_BCTHW: Tensor, generator: torch.Generator | None = None) -> Reconstruction:
+    def forward(
+        self, video_BCTHW: Tensor, generator: torch.Generator | None = None, *, decoder_only: bool = False
+    ) -> Reconstruction:
         """One training pass: encode, normalise by the batch's statistics, add noise, decode without clamping.
 
-        An encoder whose parameters are frozen keeps its statistics as well.
+        Where the decoder learns alone, latents are normalised by the frozen statistics, as :meth:`encode` does.
         """
-        learns = any(parameter.requires_grad for parameter in self.encoder.parameters())
-        latents = (self.normalizer if learns else self.normalizer.frozen)(self.encoder(to_BTHWC(video_BCTHW)))
+        normalize = self.normalizer.frozen if decoder_only else self.normalizer
+        latents = normalize(self.encoder(to_BTHWC(video_BCTHW)))
         where = latents.device if generator is None else generator.device
         noise = torch.randn(latents.shape, generator=generator, device=where, dtype=latents.dtype)
         video = self.decoder(latents + self.config.latent_noise * noise.to(latents.device))

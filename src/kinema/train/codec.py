@@ -163,7 +163,7 @@ def codec_step(pupil: Pupil, truth_BCTHW: Tensor, step: int, config: TrainConfig
     The latents' noise comes from torch's global generator.
     """
     with half_precision(truth_BCTHW.device, config.bf16):
-        video_BCTHW = pupil.codec(truth_BCTHW).video_BCTHW
+        video_BCTHW = pupil.codec(truth_BCTHW, decoder_only=config.decoder_only).video_BCTHW
     loss = reconstruction_loss(video_BCTHW, truth_BCTHW)
     total, parts = loss.total, {"pixels": loss.pixels, "gradients": loss.gradients}
     if pupil.critic is not None and step >= config.adversarial_from:
