@@ -283,13 +283,15 @@ def draw_shadows(
     ):
         happens, mirrored, which, strength = chances.tolist()
         fits = part.frames > 1 and level_T[0] >= SHADOW_FROM and bool((level_T == level_T[0]).all())
-        alike = [other for other, grid in zip(clips, parts, strict=True) if grid == part and other != clip]
-        if not fits or happens >= config.shadow_share or (mirrored >= SHADOW_MIRRORED and not alike):
-            shadows.append(None)
+        shadows.append(None)
+        if not fits or happens >= config.shadow_share:
             continue
         is_mirrored = mirrored < SHADOW_MIRRORED
-        source = clip if is_mirrored else alike[int(which * len(alike))]
-        shadows.append(Shadow(source, is_mirrored, strength * config.shadow_strength))
+        alike = [other for other, grid in zip(clips, parts, strict=True) if grid == part and other != clip]
+        sources = [clip] if is_mirrored else alike
+        if sources:
+            source = sources[int(which * len(sources))]
+            shadows[-1] = Shadow(source, is_mirrored, strength * config.shadow_strength)
     return shadows
 
 

@@ -25,7 +25,7 @@ def draw(draw: Draw) -> Scene:
             if draw.chance(0.3):
                 axis = (0.0, 1.0, 0.0) if count == 1 else (1.0, 0.0, 0.0)  # neighbours would be in the way
                 turn, height = axis_angle(axis, draw.uniform(-1.2, 1.2)), max(height, extent + 0.4)
-                x = math.copysign(min(abs(x), WALL_M - extent), x) if count == 1 else x
+                x = _beside_the_wall(x, extent) if count == 1 else x
             place = (x, depth + draw.uniform(-0.12, 0.12), height)
             bodies.append(Body(info, place, turn, spin_radps=(0.0, 0.0 if info.shape == "sphere" else spin, 0.0)))
     if count in (2, 3) and draw.chance(0.25):
@@ -38,13 +38,17 @@ def _one_above_the_other(draw: Draw, upper: Body, lower: Body) -> list[Body]:
     turn, height = resting(lower.info, draw.uniform(-0.3, 0.3))
     x, y, _ = lower.position_m
     top = 2 * height + math.hypot(*upper.info.half_size_m)
-    beside, widest = x + draw.uniform(-0.12, 0.12), WALL_M - reach(upper.info)
-    height_m = draw.uniform(top + 0.35, max(top + 0.4, CEILING_M - 0.4))
-    place = (math.copysign(min(abs(beside), widest), beside), y, height_m)
+    beside = _beside_the_wall(x + draw.uniform(-0.12, 0.12), reach(upper.info))
+    place = (beside, y, draw.uniform(top + 0.35, max(top + 0.4, CEILING_M - 0.4)))
     return [
         Body(upper.info, place, upper.orientation, spin_radps=upper.spin_radps),
         Body(lower.info, (x, y, height), turn),
     ]
+
+
+def _beside_the_wall(x: float, extent: float) -> float:
+    """The place nearest to x at which a body of this extent to either side is within the walls."""
+    return math.copysign(min(abs(x), WALL_M - extent), x)
 
 
 def _hops(draw: Draw, bodies: list[Body]) -> list[Kick]:
