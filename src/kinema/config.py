@@ -119,6 +119,7 @@ class TrainConfig:
     seed: int = 0
     data_share: float = 0.5  # of the codec's crops that come from a folder of videos, if one is given; 1 is all
     decoder_only: bool = False  # the codec's decoder learns alone: latents, and what a model knows of them, stay valid
+    anchor_weight: float = 0.0  # of how far the codec's latents move from those of --init, in its loss; 0 is free
     adversarial_weight: float = 0.0  # of the critic's verdict in the codec's loss; 0 is no critic
     adversarial_from: int = 0  # step of the codec from which the critic learns and judges
 

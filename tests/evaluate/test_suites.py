@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import re
 import shutil
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from evaluate.models import Painter, exam_of
 from kinema.cli import main
-from kinema.evaluate import report, suites
+from kinema.evaluate import report, suites, workers
 from kinema.evaluate.statistics import rate, score_of
 from kinema.evaluate.suite import Curve, Exam, Pixels, Strip, SuiteResult, Table
 from kinema.sample.pipeline import Pipeline
@@ -151,6 +152,7 @@ def test_same_results_give_the_same_bytes(tmp_path: Path) -> None:
         (["--suite", "adherance"], "no suite 'adherance': did you mean adherence"),
         (["--against", "no/such"], "no weights 'no/such'"),
         (["--quick", "--update-card"], "leave out --quick"),
+        (["--workers", "0"], "--workers 0 is not possible"),
     ],
 )
 def test_mistakes_are_told_in_one_line(
@@ -168,6 +170,7 @@ def test_command_writes_both_reports_and_the_card(
     mine = shutil.copytree(weights_folder, tmp_path / "mine")
     out = tmp_path / "out"
     command = ["evaluate", "--weights", str(mine), "--against", str(weights_folder), "--out", str(out)]
+    command += ["--workers", "1"]  # workers would not know of the suite
     assert main([*command, "--update-card"]) == 0
     printed = capsys.readouterr().out
     assert "brightness" in printed and "light" in printed and "report.html" in printed
@@ -179,3 +182,20 @@ def test_command_writes_both_reports_and_the_card(
     assert gap["value"] == 0 and gap["n"] == 2  # the same weights
     assert main(command) == 0
     assert first == ((out / "report.json").read_bytes(), (out / "report.html").read_bytes())
+
+
+def test_workers_write_the_same_bytes_and_stop_when_told(tmp_path: Path, weights_folder: Path) -> None:
+    asked = ["--weights", str(weights_folder), "--quick", "--suite", "state", "--suite", "timing"]
+    for count in ("1", "2"):
+        assert main(["evaluate", *asked, "--out", str(tmp_path / count), "--workers", count]) == 0
+    for name in ("report.json", "report.html"):
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
+
+    def interrupted(name: str, share: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        workers.run([weights_folder], ["state", "timing"], True, tmp_path / "stopped", 2, interrupted)
+    assert not multiprocessing.active_children()
+    clips = [len(list(folder.glob("*"))) for folder in (tmp_path / "stopped", tmp_path / "2" / "generated")]
+    assert clips[0] < clips[1]

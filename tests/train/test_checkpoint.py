@@ -110,3 +110,10 @@ def test_another_run_is_refused_by_the_key_that_differs(tmp_path: Path) -> None:
         claim_folder(tmp_path, {"model": {"width": 8, "depth": 3}, "log_every": 10})
     with pytest.raises(InputError, match=r"model\.depth = 2, not None"):
         claim_folder(tmp_path, {"model": {"width": 8}, "log_every": 10})
+
+
+def test_a_run_older_than_a_setting_goes_on_with_its_default(tmp_path: Path) -> None:
+    claim_folder(tmp_path, {"train_codec": {"steps": 3}})
+    claim_folder(tmp_path, {"train_codec": {"steps": 3, "anchor_weight": 0.0}})
+    with pytest.raises(InputError, match=r"train_codec\.anchor_weight = 0\.0, not 0\.1"):
+        claim_folder(tmp_path, {"train_codec": {"steps": 3, "anchor_weight": 0.1}})

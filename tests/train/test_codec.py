@@ -197,6 +197,25 @@ def test_a_decoder_alone_learns_and_leaves_the_latents_as_they_are(tmp_path: Pat
         cache_latents(load_codec(TINY, tmp_path / run), WORLDS, tmp_path / "latents", shard_clips=6, workers=1)
 
 
+def test_an_anchor_holds_the_latents_near_those_of_the_codec_it_began_as(tmp_path: Path) -> None:
+    training.train_codec(CONFIG, tmp_path / "first")
+    video = from_uint8(moving_discs(4))
+    before = load_codec(TINY, tmp_path / "first").encode(video)
+    moved = []
+    for weight in (1e-9, 10.0):
+        train = replace(CONFIG.train_codec, steps=20, decay_share=0.0, ema_decay=0.0, anchor_weight=weight)
+        config, run = replace(CONFIG, train_codec=train), tmp_path / f"{weight}"
+        training.train_codec(config, run, init=tmp_path / "first")
+        moved.append(float((load_codec(TINY, run).encode(video) - before).square().mean()))
+        recorded = [line["moved"] for line in read_metrics(run) if "moved" in line]
+        assert recorded[0] == 0 and len(recorded) == 20
+    assert 0 < moved[1] < moved[0] / 4
+    for impossible, init in (({}, None), ({"decoder_only": True}, tmp_path / "first")):
+        config = replace(CONFIG, train_codec=replace(CONFIG.train_codec, anchor_weight=0.1, **impossible))
+        with pytest.raises(InputError, match="anchor_weight"):
+            training.train_codec(config, tmp_path / "third", init=init)
+
+
 def test_codec_and_critic_learn_only_from_their_own_losses() -> None:
     torch.manual_seed(0)
     critic, video = Critic(), torch.randn(2, 3, 5, 32, 32, requires_grad=True)

@@ -49,7 +49,7 @@ def ordered_map(
     with ProcessPoolExecutor(max(min(workers, len(tasks)), 1), context) as pool:
         try:
             for task in tasks:
-                with _one_thread_each():  # the first task starts all workers
+                with one_thread_each():  # the first task starts all workers
                     ahead.append(pool.submit(function, worlds, task))
                 if len(ahead) >= tasks_ahead:
                     yield from ahead.popleft().result()
@@ -62,7 +62,7 @@ def ordered_map(
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
+def one_thread_each() -> Iterator[None]:
     """Processes that are started here compute with one thread each: together they already fill the cores.
 
     The libraries read these variables when they are loaded. 16 workers on 16 cores, with 16 threads of linear algebra

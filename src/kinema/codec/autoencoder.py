@@ -77,13 +77,13 @@ class VideoAutoencoder(nn.Module):
         return to_BCTHW(self.decoder(to_BTHWC(latents_BCTHW), state)).float().clamp(-1.0, 1.0)
 
     def forward(
-        self, video_BCTHW: Tensor, generator: torch.Generator | None = None, *, decoder_only: bool = False
+        self, video_BCTHW: Tensor, generator: torch.Generator | None = None, *, frozen_statistics: bool = False
     ) -> Reconstruction:
         """One training pass: encode, normalise by the batch's statistics, add noise, decode without clamping.
 
-        Where the decoder learns alone, latents are normalised by the frozen statistics, as :meth:`encode` does.
+        With ``frozen_statistics`` latents are normalised as :meth:`encode` does, so that they stay what they were.
         """
-        normalize = self.normalizer.frozen if decoder_only else self.normalizer
+        normalize = self.normalizer.frozen if frozen_statistics else self.normalizer
         latents = normalize(self.encoder(to_BTHWC(video_BCTHW)))
         where = latents.device if generator is None else generator.device
         noise = torch.randn(latents.shape, generator=generator, device=where, dtype=latents.dtype)

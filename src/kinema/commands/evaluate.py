@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import math
+import os
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -30,32 +31,33 @@ def run(options: argparse.Namespace) -> None:
         KinemaError: damaged weights, or a full disk.
     """
     suites.check_names(options.suite)
+    if options.workers is not None and options.workers < 1:
+        raise InputError(f"--workers {options.workers} is not possible: give 1 or more processes, or leave it out")
     names = [options.weights] if options.against is None else [options.weights, options.against]
     folders = [WeightsFolder.find(name) for name in names]
     if options.update_card and options.quick:
         raise InputError("--update-card needs the full size: leave out --quick")
     make_folder_of(options.out / "report.json")
 
-    from kinema.evaluate import report  # torch: only now that all else is known to be right
-    from kinema.sample.pipeline import load
+    from kinema.evaluate import report, workers  # matplotlib, torch: only now that all else is known to be right
 
-    chosen = suites.find(options.suite)
     report.check_drawing()
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("loading", total=1.0)
-        pipelines = [load(folder.path) for folder in folders]
-        results = suites.run(
-            pipelines,
-            chosen,
+        results = workers.run(
+            [folder.path for folder in folders],
+            suites.chosen(options.suite),
             options.quick,
             options.out / "generated",
+            options.workers or os.cpu_count() or 1,
             lambda name, share: progress.update(task, description=name, completed=share),
         )
     subjects = []
-    for pipeline in pipelines:
-        sampling = dataclasses.asdict(suites.sampling_of(pipeline.card, options.quick))
-        subjects.append(report.Subject(pipeline.card.name, pipeline.sha256, sampling))
+    for folder in folders:
+        card = folder.card()
+        sampling = dataclasses.asdict(suites.sampling_of(card, options.quick))
+        subjects.append(report.Subject(card.name, folder.sha256(), sampling))
     whole_text(options.out / "report.json", report.to_json(subjects, results, options.quick))
     whole_text(options.out / "report.html", report.to_html(subjects, results, options.quick))
     if options.update_card:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -141,8 +142,10 @@ class GeneratedClips:
         if not path.is_file():
             made_THW3 = make()
             self.folder.mkdir(parents=True, exist_ok=True)
-            with whole_file(path) as part, part.open("wb") as file:
+            mine = path.with_suffix(f".{os.getpid()}.npz")  # another worker may make the same
+            with whole_file(mine) as part, part.open("wb") as file:
                 np.savez_compressed(file, pixels_THW3=made_THW3)
+            mine.replace(path)
         with np.load(path) as stored:
             kept_THW3: Pixels = stored["pixels_THW3"]
         return kept_THW3

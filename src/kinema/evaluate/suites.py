@@ -46,8 +46,12 @@ def check_names(names: Sequence[str]) -> None:
 def find(names: Sequence[str] = ()) -> tuple[Suite, ...]:
     """The suites of these names, in the report's order; all if none is named."""
     check_names(names)
-    chosen = [name for name in NAMES if not names or name in names]
-    return tuple(cast("Suite", importlib.import_module(f"kinema.evaluate.{name}")) for name in chosen)
+    return tuple(cast("Suite", importlib.import_module(f"kinema.evaluate.{name}")) for name in chosen(names))
+
+
+def chosen(names: Sequence[str]) -> list[str]:
+    """These names in the report's order; all if there are none."""
+    return [name for name in NAMES if not names or name in names]
 
 
 def run(

@@ -24,6 +24,7 @@ from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.filesystem import FileSystemReader
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 
+from kinema.config import Config, to_dict
 from kinema.errors import InputError, KinemaError
 from kinema.files import flush, reason, whole_text
 from kinema.train.parallel import ALONE, Team
@@ -47,6 +48,8 @@ class Checkpoint:
 def claim_folder(out: Path, settings: dict[str, Any], team: Team = ALONE) -> None:
     """Records a run's settings in ``out/run.json``, or checks them against those recorded.
 
+    A setting that is younger than the run had, until then, the effect of its default.
+
     Raises:
         InputError: the folder belongs to a run with other settings; names the first key that differs.
     """
@@ -56,7 +59,9 @@ def claim_folder(out: Path, settings: dict[str, Any], team: Team = ALONE) -> Non
         out.mkdir(parents=True, exist_ok=True)
         whole_text(path, json.dumps(settings, indent=2) + "\n")
     team.wait()
-    before, now = _flat(json.loads(path.read_text())), _flat(settings)
+    now = _flat(settings)
+    defaults = {key: value for key, value in _flat(to_dict(Config())).items() if key in now}
+    before = defaults | _flat(json.loads(path.read_text()))
     for key in before | now:
         if key.rpartition(".")[2] not in CHANGEABLE and before.get(key) != now.get(key):
             raise InputError(

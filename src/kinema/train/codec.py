@@ -86,15 +86,18 @@ def train_codec(
 
     Raises:
         InputError: ``out`` holds a run with other settings, ``init`` holds no codec of this configuration or is
-            missing where the decoder shall learn alone, or no file in ``footage`` is of use.
+            missing where its latents shall be kept, or no file in ``footage`` is of use.
         KinemaError: training diverged, or the disk is full.
     """
     train, bf16 = config.train_codec, config.train_codec.bf16
     torch.manual_seed(train.seed)
     if train.decoder_only and init is None:
         raise InputError("train_codec.decoder_only keeps an encoder that has learnt: say which with --init")
+    if train.anchor_weight and (init is None or train.decoder_only):
+        raise InputError("train_codec.anchor_weight holds an encoder that learns near another: say which with --init")
     codec = VideoAutoencoder(config.codec) if init is None else load_codec(config.codec, init).requires_grad_(True)
     codec.encoder.requires_grad_(not train.decoder_only)
+    anchor = load_codec(config.codec, init).to(team.device) if init is not None and train.anchor_weight else None
     pupil = Pupil(codec, Critic() if train.adversarial_weight else None)
     settings: dict[str, Any] = {key: asdict(getattr(config, key)) for key in ("worlds", "codec", "train_codec")}
     if init is not None:
@@ -120,7 +123,7 @@ def train_codec(
         part = len(mine_BTHW3) / len(crops_BTHW3)
         mine_BTHW3 = mine_BTHW3 if part else crops_BTHW3[:1]  # of a step with fewer crops than processes: counts 0
         truth_BCTHW = from_uint8(mine_BTHW3.to(team.device, non_blocking=True))
-        loss, values = codec_step(pupil, truth_BCTHW, step, train)
+        loss, values = codec_step(pupil, truth_BCTHW, step, train, anchor)
         return part * loss, {name: part * value for name, value in values.items()}
 
     validated: dict[int, Records] = {}  # the latest, by its step
@@ -129,7 +132,7 @@ def train_codec(
         assert isinstance(averaged, Pupil)
         validated.clear()
         if team.leads:
-            if not train.decoder_only:
+            if not keeps_statistics(train):
                 calibrate(averaged.codec, data.pools, bf16)
             validated[step] = validate(averaged.codec, data, out / "reconstructions.png", bf16)
         return validated.setdefault(step, {})
@@ -157,15 +160,29 @@ def train_codec(
     return out / "codec.safetensors"
 
 
-def codec_step(pupil: Pupil, truth_BCTHW: Tensor, step: int, config: TrainConfig) -> tuple[Tensor, dict[str, Number]]:
+def keeps_statistics(config: TrainConfig) -> bool:
+    """Whether latents go on to be normalised as those of the codec that a run began with."""
+    return config.decoder_only or config.anchor_weight > 0
+
+
+def codec_step(
+    pupil: Pupil, truth_BCTHW: Tensor, step: int, config: TrainConfig, anchor: VideoAutoencoder | None = None
+) -> tuple[Tensor, dict[str, Number]]:
     """The loss of a step and its parts: reconstruction, and from ``adversarial_from`` on the critic's verdict.
 
-    The latents' noise comes from torch's global generator.
+    With an ``anchor``, also the squared distance of the latents from its own, so that a model that knows those needs
+    to learn little anew. The latents' noise comes from torch's global generator.
     """
     with half_precision(truth_BCTHW.device, config.bf16):
-        video_BCTHW = pupil.codec(truth_BCTHW, decoder_only=config.decoder_only).video_BCTHW
+        made = pupil.codec(truth_BCTHW, frozen_statistics=keeps_statistics(config))
+    video_BCTHW = made.video_BCTHW
     loss = reconstruction_loss(video_BCTHW, truth_BCTHW)
     total, parts = loss.total, {"pixels": loss.pixels, "gradients": loss.gradients}
+    if anchor is not None:
+        with torch.no_grad(), half_precision(truth_BCTHW.device, config.bf16):
+            anchored_BCTHW = anchor.encode(truth_BCTHW)
+        parts["moved"] = (made.latents_BCTHW - anchored_BCTHW).square().mean()
+        total = total + config.anchor_weight * parts["moved"]
     if pupil.critic is not None and step >= config.adversarial_from:
         fooled, caught = adversarial_losses(pupil.critic, video_BCTHW, truth_BCTHW)
         total = total + config.adversarial_weight * fooled + caught
