@@ -243,7 +243,7 @@ def _evaluate(verbs: Verbs[Parser]) -> None:
     _weights(parser)
     parser.add_argument("--against", metavar="DIR", help="a second model: both columns, and their difference")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of report.json and report.html")
-    parser.add_argument("--workers", type=int, metavar="N", help="processes, each with suites of its own (all cores)")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes with suites of their own (as many as fit)")
     parser.add_argument("--update-card", action="store_true", help="write the scores into the card of the weights")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import math
-import os
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -50,7 +49,7 @@ def run(options: argparse.Namespace) -> None:
             suites.chosen(options.suite),
             options.quick,
             options.out / "generated",
-            options.workers or os.cpu_count() or 1,
+            options.workers or workers.as_many_as_fit(),
             lambda name, share: progress.update(task, description=name, completed=share),
         )
     subjects = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import multiprocessing
+import os
 import signal
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from kinema.sample.pipeline import Pipeline
 
 LOOK_EVERY_S = 0.2  # at how far the workers are
+MEMORY_GB = 1.5  # that a worker may take; 0.8 was seen
 
 Progress = SimpleQueue[tuple[int, float]]  # which task, and how much of it is done
 
@@ -74,6 +76,12 @@ def run(
             pool.shutdown(cancel_futures=True)
     results = [future.result() for future in futures]
     return [results[index :: len(weights)] for index in range(len(weights))]
+
+
+def as_many_as_fit() -> int:
+    """How many workers this machine has cores and memory for."""
+    memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    return max(1, min(os.cpu_count() or 1, int(memory_gb / MEMORY_GB)))
 
 
 def _begin(progress: Progress, stop: Event) -> None:

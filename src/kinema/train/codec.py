@@ -91,14 +91,9 @@ def train_codec(
     """
     train, bf16 = config.train_codec, config.train_codec.bf16
     torch.manual_seed(train.seed)
-    if train.decoder_only and init is None:
-        raise InputError("train_codec.decoder_only keeps an encoder that has learnt: say which with --init")
-    if train.anchor_weight and (init is None or train.decoder_only):
-        raise InputError("train_codec.anchor_weight holds an encoder that learns near another: say which with --init")
-    codec = VideoAutoencoder(config.codec) if init is None else load_codec(config.codec, init).requires_grad_(True)
-    codec.encoder.requires_grad_(not train.decoder_only)
-    anchor = load_codec(config.codec, init).to(team.device) if init is not None and train.anchor_weight else None
-    pupil = Pupil(codec, Critic() if train.adversarial_weight else None)
+    pupil, anchor = _beginning(config, init)
+    if anchor is not None:
+        anchor.to(team.device)
     settings: dict[str, Any] = {key: asdict(getattr(config, key)) for key in ("worlds", "codec", "train_codec")}
     if init is not None:
         settings["init"] = hashlib.sha256((init / "codec.safetensors").read_bytes()).hexdigest()
@@ -158,6 +153,23 @@ def train_codec(
         save_codec(result.module.codec.cpu(), out)
     team.wait()
     return out / "codec.safetensors"
+
+
+def _beginning(config: Config, init: Path | None) -> tuple[Pupil, VideoAutoencoder | None]:
+    """What a run trains, before its first step, and the codec whose latents it stays near, if any.
+
+    Raises:
+        InputError: ``init`` holds no codec of this configuration, or is missing where its latents shall be kept.
+    """
+    train = config.train_codec
+    if train.decoder_only and init is None:
+        raise InputError("train_codec.decoder_only keeps an encoder that has learnt: say which with --init")
+    if train.anchor_weight and (init is None or train.decoder_only):
+        raise InputError("train_codec.anchor_weight holds an encoder that learns near another: say which with --init")
+    codec = VideoAutoencoder(config.codec) if init is None else load_codec(config.codec, init).requires_grad_(True)
+    codec.encoder.requires_grad_(not train.decoder_only)
+    anchor = load_codec(config.codec, init) if init is not None and train.anchor_weight else None
+    return Pupil(codec, Critic() if train.adversarial_weight else None), anchor
 
 
 def keeps_statistics(config: TrainConfig) -> bool:
