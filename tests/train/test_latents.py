@@ -122,7 +122,7 @@ def test_results_wait_for_the_consumer_as_far_as_it_says(monkeypatch: pytest.Mon
     class Threads(ThreadPoolExecutor):
         """In place of processes."""
 
-        def __init__(self, workers: int, context: object) -> None:
+        def __init__(self, workers: int, context: object, begin: object) -> None:
             super().__init__(workers)
 
         def submit(self, function: Any, *arguments: Any) -> Any:  # type: ignore[override]

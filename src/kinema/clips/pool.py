@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -46,7 +47,7 @@ def ordered_map(
     tasks_ahead = max(TASKS_AHEAD * workers, results_ahead // SEEDS_PER_TASK)
     # Spawned, not forked: a fork of a process whose OpenMP threads have run may hang.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max(min(workers, len(tasks)), 1), context) as pool:
+    with ProcessPoolExecutor(max(min(workers, len(tasks)), 1), context, leave_with_leader) as pool:
         try:
             for task in tasks:
                 with one_thread_each():  # the first task starts all workers
@@ -59,6 +60,18 @@ def ordered_map(
             raise KinemaError("a worker process was killed: repeat the command with fewer --workers") from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def leave_with_leader() -> None:
+    """Lets a new worker end when the process that started it was killed, instead of waiting for work forever."""
+    leader = multiprocessing.parent_process()
+    assert leader is not None
+
+    def leave() -> None:
+        leader.join()
+        os._exit(1)
+
+    threading.Thread(target=leave, daemon=True).start()
 
 
 @contextmanager

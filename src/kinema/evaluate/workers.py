@@ -14,7 +14,7 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kinema.clips.pool import one_thread_each
+from kinema.clips.pool import leave_with_leader, one_thread_each
 from kinema.errors import KinemaError
 from kinema.evaluate import suites
 from kinema.evaluate.suites import OnSuite
@@ -87,6 +87,7 @@ def as_many_as_fit() -> int:
 def _begin(progress: Progress, stop: Event) -> None:
     """Remembers in a new worker how to tell of its progress and where to look whether to go on."""
     global _progress, _stop
+    leave_with_leader()
     _progress, _stop = progress, stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the leader, who tells the workers
 
