@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kinema.captions.tokenizer import CaptionTokenizer, timed_text
-from kinema.config import FlowConfig, ModelConfig, TextConfig, TrainConfig, WorldsConfig
+from kinema.config import Config, FlowConfig, ModelConfig, TextConfig, TrainConfig, WorldsConfig
 from kinema.data import Beat, Caption, Source
 from kinema.errors import InputError
 from kinema.flow.path import data_from_velocity, interpolate, velocity
@@ -20,7 +20,7 @@ from kinema.model.patches import patchify
 from kinema.model.transformer import Block, TextToVideo
 from kinema.shapes import TokenGrid
 from kinema.train.latents import LatentDataset
-from kinema.train.model import check_processes, train_step
+from kinema.train.model import check_processes, held_out_loss, train_step
 from kinema.train.packs import SHADOW_FROM, Drawn, Plan, draw_step, grids_of, make_pack, noisy_tokens, share
 from kinema.train.parallel import Team, compile_blocks, is_worth_compiling
 from kinema.worlds.make import shape_of
@@ -136,6 +136,14 @@ def test_a_noisy_clip_holds_the_shadow_and_its_target_does_not(tokenizer: Captio
             target_NC = velocity(latents_NC, shadowed_NC)
             torch.testing.assert_close(data_from_velocity(noisy_NC, target_NC, level), latents_NC)
     assert 40 < kinds[True] and 15 < kinds[False]
+
+
+def test_held_out_clips_have_no_shadow(tokenizer: CaptionTokenizer, model: TextToVideo) -> None:
+    data = dataset()
+    plain = Config(text=TEXT, model=MODEL, train_model=TrainConfig(bf16=False))
+    shady = dataclasses.replace(plain, train_model=dataclasses.replace(plain.train_model, shadow_share=1.0))
+    one, other = (held_out_loss(model, data, range(len(SHAPES)), tokenizer, config) for config in (plain, shady))
+    assert one == other
 
 
 @pytest.mark.skipif(not is_worth_compiling(torch.device("cpu"), 10**6), reason="no C++ compiler here")

@@ -302,7 +302,7 @@ def held_out_loss(
         loss at the highest level, where they matter most; 0 means that they are ignored.
     """
     rng = torch.Generator().manual_seed(HELD_OUT_SEED)
-    device, train = next(model.parameters()).device, config.train_model
+    device, train = next(model.parameters()).device, dataclasses.replace(config.train_model, shadow_share=0.0)
     error: dict[float, list[Tensor]] = {level: [] for level in HELD_OUT_LEVELS}
     without: list[Tensor] = []
     for start in range(0, len(clips), train.batch):
