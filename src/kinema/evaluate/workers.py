@@ -35,7 +35,9 @@ _stop: Event  # of a worker
 def run(
     weights: Sequence[Path], names: Sequence[str], quick: bool, folder: Path, workers: int, on_suite: OnSuite
 ) -> list[list[SuiteResult]]:
-    """Does what :func:`suites.run` does, with the same results, in several processes.
+    """Does what :func:`suites.run` does in several processes, with the same results whatever their number.
+
+    One process has all threads, which add in another order: some of its videos differ a little.
 
     Args:
         weights: folders of the model, and of the one that it is compared with.
