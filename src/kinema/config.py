@@ -168,7 +168,7 @@ def nano() -> Config:
     )
     return Config(
         model=ModelConfig(detail_width=160),
-        flow=FlowConfig(shift=3.0, clean_first_share=0.3, independent_share=0.3),
+        flow=FlowConfig(shift=1.5, logit_std=1.5, clean_first_share=0.3, independent_share=0.3),
         train_codec=codec,
         train_model=model,
     )
