@@ -17,6 +17,7 @@ import argparse
 import dataclasses
 import itertools
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,9 @@ def table(name: str, measured: list[dict[str, Any]], clips: list[Clip]) -> list[
         found = [of_clip[level] for of_clip in measured]
         verdicts = [Verdict(**{key: _tuple(value) for key, value in f["verdict"].items()}) for f in found]
         seen = scores({"generated": verdicts}, [expectation_of(clip) for clip in clips])
-        psnr_db = -10 * np.log10(max(1e-9, np.mean([f["mse"] for f in found])) / 255**2)
-        row = {"weights": name, "level": level, "psnr_db": round(float(psnr_db), 2)}
+        row = {"weights": name, "level": level}
+        if level != "truth":
+            row["psnr_db"] = round(10 * math.log10(255**2 / float(np.mean([f["mse"] for f in found]))), 2)
         rows.append(row | {score.name: round(score.value, 3) for score in seen})
     return rows
 
