@@ -97,7 +97,7 @@ def test_exported_weights_may_serve_another_model_whose_card_counts_both_runs(tr
     save_card(replace(first, sampling=SamplingDefaults(steps=7, guidance=3.5, solver="heun")), weights / "card.json")
     assert main(["train", "model", "--codec", str(weights), "--init", str(weights), "--out", str(out), *SET]) == 0
     card = WeightsFolder(out / "weights").card()
-    assert card.sampling == SamplingDefaults(steps=7, guidance=3.5, solver="heun", shift=3.0)
+    assert card.sampling == SamplingDefaults(steps=7, guidance=3.5, solver="heun", shift=1.5)
     assert card.training["codec_steps"] == 2 and card.scores["codec_held_out_psnr"] == 20.0
     assert card.training["model_steps"] == 8
     assert float(card.training["model_flops"]) == pytest.approx(2 * float(first.training["model_flops"]), rel=0.01)
