@@ -14,7 +14,6 @@ Clip by clip, all weights and levels in turns, so that a busy machine slows all 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import itertools
 import json
 import math
@@ -23,10 +22,11 @@ from typing import Any
 
 import numpy as np
 from kept import Kept, circumstances
+from verdicts import plain, scores_of
 
 import kinema
 from kinema.data import Clip
-from kinema.evaluate.adherence import Verdict, expectation_of, held_out_clips, judge_clip, scores
+from kinema.evaluate.adherence import Expectation, expectation_of, held_out_clips, judge_clip
 from kinema.files import whole_text
 from kinema.flow.schedule import shift_levels
 from kinema.sample.generate import reconstruct
@@ -45,29 +45,23 @@ def measure(pipeline: Pipeline, clip: Clip, levels: list[float], seed: int) -> d
     made["1"] = pipeline.generate(wanted.prompt, seed=seed).pixels
     return {
         level: {
-            "verdict": dataclasses.asdict(judge_clip(pixels_THW3, wanted)),
+            "verdict": plain(judge_clip(pixels_THW3, wanted)),
             "mse": float(np.square(pixels_THW3.astype(float) - clip.pixels_THW3).mean()),
         }
         for level, pixels_THW3 in made.items()
     }
 
 
-def table(name: str, measured: list[dict[str, Any]], clips: list[Clip]) -> list[dict[str, Any]]:
+def table(name: str, measured: list[dict[str, Any]], expectations: list[Expectation]) -> list[dict[str, Any]]:
     """One row a level."""
     rows = []
     for level in measured[0]:
         found = [of_clip[level] for of_clip in measured]
-        verdicts = [Verdict(**{key: _tuple(value) for key, value in f["verdict"].items()}) for f in found]
-        seen = scores({"generated": verdicts}, [expectation_of(clip) for clip in clips])
         row = {"weights": name, "level": level}
         if level != "truth":
             row["psnr_db"] = round(10 * math.log10(255**2 / float(np.mean([f["mse"] for f in found]))), 2)
-        rows.append(row | {score.name: round(score.value, 3) for score in seen})
+        rows.append(row | scores_of([f["verdict"] for f in found], expectations))
     return rows
-
-
-def _tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
 
 
 def main() -> None:
@@ -80,27 +74,23 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=9.5)
     options = parser.parse_args()
     pipelines = [kinema.load(weights) for weights in options.weights]
-    card, worlds = pipelines[0].card, pipelines[0].config.worlds
-    worlds = dataclasses.replace(
-        worlds, height=card.height, width=card.width, frames=card.frames, fps=card.fps, shapes=()
-    )
     hashes = [pipeline.sha256 for pipeline in pipelines]
     kept = Kept(options.out, {"weights": hashes, "levels": options.levels, "every": options.every}, options.minutes)
-    clips: list[Clip] = []
+    expectations: list[Expectation] = []
     measured: dict[str, list[dict[str, Any]]] = {weights: [] for weights in options.weights}
-    for seed, clip in enumerate(itertools.islice(held_out_clips(worlds), 0, None, options.every)):
+    for seed, clip in enumerate(itertools.islice(held_out_clips(pipelines[0].worlds), 0, None, options.every)):
         if kept.is_late:
             break
         for weights, pipeline in zip(options.weights, pipelines, strict=True):
             found = kept.get(f"{weights} {seed}", lambda p=pipeline, c=clip, s=seed: measure(p, c, options.levels, s))
             measured[weights].append(found)
-        clips.append(clip)
-    if not clips:
+        expectations.append(expectation_of(clip))
+    if not expectations:
         raise SystemExit("no clip in this time: give more --minutes")
-    rows = [row for weights, found in measured.items() for row in table(weights, found, clips)]
+    rows = [row for weights, found in measured.items() for row in table(weights, found, expectations)]
     for row in rows:
         print("  ".join(f"{key} {value}" for key, value in row.items()))
-    report = circumstances() | {"sha256": hashes, "clips": len(clips), "rows": rows}
+    report = circumstances() | {"sha256": hashes, "clips": len(expectations), "rows": rows}
     whole_text(options.out, json.dumps(report, indent=1) + "\n")
 
 

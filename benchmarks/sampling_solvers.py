@@ -14,7 +14,6 @@ with a report of the prompts that are complete; repeated, it goes on with the ot
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import itertools
 import json
 import time
@@ -25,9 +24,10 @@ import numpy as np
 import torch
 from kept import Kept, circumstances
 from torch import Tensor
+from verdicts import plain, scores_of
 
 import kinema
-from kinema.evaluate.adherence import Expectation, Verdict, expectation_of, held_out_clips, judge_clip, scores
+from kinema.evaluate.adherence import Expectation, Verdict, expectation_of, held_out_clips, judge_clip
 from kinema.files import whole_text
 from kinema.sample.order import CALLS_PER_STEP, SOLVER_NAMES, Order
 from kinema.sample.pipeline import Pipeline
@@ -37,12 +37,8 @@ REFERENCE, REFERENCE_CALLS = "unipc", 200
 
 def prompts_of(pipeline: Pipeline, count: int) -> list[Expectation]:
     """Held-out prompts, families in turns."""
-    card = pipeline.card
-    worlds = dataclasses.replace(
-        pipeline.config.worlds, height=card.height, width=card.width, frames=card.frames, fps=card.fps
-    )
     by_family: dict[str, list[Expectation]] = {}
-    for clip in held_out_clips(worlds, each=1):
+    for clip in held_out_clips(pipeline.worlds, each=1):
         by_family.setdefault(clip.source.family, []).append(expectation_of(clip))
     turns = itertools.zip_longest(*by_family.values())
     return [wanted for turn in turns for wanted in turn if wanted is not None][:count]
@@ -66,17 +62,13 @@ def judged(pipeline: Pipeline, wanted: Expectation, latents_CTHW: Tensor) -> Ver
 def measure(pipeline: Pipeline, wanted: Expectation, seed: int, calls: list[int]) -> dict[str, Any]:
     """All settings on one prompt."""
     best_CTHW, seconds = sampled(pipeline, wanted, seed, REFERENCE, REFERENCE_CALLS)
-    found: dict[str, Any] = {"reference": {"seconds": seconds, **_seen(judged(pipeline, wanted, best_CTHW))}}
+    found: dict[str, Any] = {"reference": {"seconds": seconds, "verdict": plain(judged(pipeline, wanted, best_CTHW))}}
     for number, solver in itertools.product(calls, SOLVER_NAMES):
         latents_CTHW, seconds = sampled(pipeline, wanted, seed, solver, number)
         distance = float((latents_CTHW - best_CTHW).norm() / best_CTHW.norm())
         verdict = judged(pipeline, wanted, latents_CTHW)
-        found[f"{solver} {number}"] = {"seconds": seconds, "distance": distance, **_seen(verdict)}
+        found[f"{solver} {number}"] = {"seconds": seconds, "distance": distance, "verdict": plain(verdict)}
     return found
-
-
-def _seen(verdict: Verdict) -> dict[str, Any]:
-    return {"verdict": dataclasses.asdict(verdict)}
 
 
 def table(measured: list[dict[str, Any]], expectations: list[Expectation]) -> list[dict[str, Any]]:
@@ -85,8 +77,7 @@ def table(measured: list[dict[str, Any]], expectations: list[Expectation]) -> li
     for setting in measured[0]:
         of_prompts = [found[setting] for found in measured]
         distances = [run.get("distance", 0.0) for run in of_prompts]
-        verdicts = [Verdict(**{k: _tuple(v) for k, v in run["verdict"].items()}) for run in of_prompts]
-        seen = {score.name: round(score.value, 3) for score in scores({"generated": verdicts}, expectations)}
+        seen = scores_of([run["verdict"] for run in of_prompts], expectations)
         rows.append(
             {
                 "setting": setting,
@@ -97,10 +88,6 @@ def table(measured: list[dict[str, Any]], expectations: list[Expectation]) -> li
             | seen
         )
     return rows
-
-
-def _tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
 
 
 def main() -> None:

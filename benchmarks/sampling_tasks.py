@@ -14,7 +14,6 @@ and the last third of one. Repeated, the command goes on.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import tempfile
 from pathlib import Path
@@ -72,10 +71,7 @@ def border(edited_THW3: Frames, clip_THW3: Frames, edge: int) -> list[float]:
 def measure(pipeline: Pipeline, family: str, seed: int, clips: dict[str, Frames]) -> dict[str, Any]:
     """All tasks on one world clip; the videos are put into ``clips``."""
     card = pipeline.card
-    worlds = dataclasses.replace(
-        pipeline.config.worlds, height=card.height, width=card.width, frames=card.frames, fps=card.fps
-    )
-    given = make_clip(family, HELD_OUT_SEED + 1000 + seed, worlds)
+    given = make_clip(family, HELD_OUT_SEED + 1000 + seed, pipeline.worlds)
     assert given.state is not None
     prompt, clip, new = short_prompt(family, given.state), given.pixels_THW3, round(NEW_S * card.fps / 4) * 4
 

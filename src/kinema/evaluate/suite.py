@@ -170,10 +170,7 @@ class Exam:
     @property
     def worlds(self) -> WorldsConfig:
         """How to make true clips of the model's native shape."""
-        card = self.pipeline.card
-        return dataclasses.replace(
-            self.pipeline.config.worlds, height=card.height, width=card.width, frames=card.frames, fps=card.fps
-        )
+        return self.pipeline.worlds
 
 
 class Suite(Protocol):

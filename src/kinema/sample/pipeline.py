@@ -18,7 +18,7 @@ from kinema.captions.tokenizer import CaptionTokenizer
 from kinema.captions.vocabulary import Vocabulary
 from kinema.card import Card
 from kinema.codec.autoencoder import VideoAutoencoder
-from kinema.config import Config
+from kinema.config import Config, WorldsConfig
 from kinema.model.transformer import TextToVideo
 from kinema.sample.compose import Frame, compose
 from kinema.sample.condition import condition_of
@@ -169,6 +169,14 @@ class Pipeline:
     def tokens_cut(self, request: Request) -> int:
         """How many tokens at the end of the text are too many to be read."""
         return self.tokenizer.pack([self._words(request).lines], self.config.text.max_tokens).cut[0]
+
+    @property
+    def worlds(self) -> WorldsConfig:
+        """How to make true clips of the model's native shape."""
+        card = self.card
+        return dataclasses.replace(
+            self.config.worlds, height=card.height, width=card.width, frames=card.frames, fps=card.fps
+        )
 
     @property
     def native(self) -> Native:
