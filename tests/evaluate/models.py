@@ -47,6 +47,8 @@ class Painter:
             sha256,
         )
 
+    worlds = Pipeline.worlds  # of the card and the configuration above
+
     def generate(self, prompt: str = "", seed: int = 0, **options: Any) -> Any:
         if self.calls == self.most:
             raise KeyboardInterrupt
