@@ -1,4 +1,4 @@
-"""Worker processes: they leave when the process that started them is gone."""
+"""Worker processes: they leave when the process that started them is gone, and it says so when one of them is."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
+from kinema.clips.pool import ordered_map
+from kinema.config import WorldsConfig
+from kinema.errors import KinemaError
 
 LEADER = """
 import os, sys, time
@@ -60,3 +65,14 @@ def is_running(process: int) -> bool:
     except FileNotFoundError:
         return False
     return state != "Z"
+
+
+def die(worlds: WorldsConfig, seeds: Sequence[int]) -> list[int]:
+    """What the system does to a worker when memory is short."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    return list(seeds)
+
+
+def test_a_killed_worker_is_reported_with_the_remedy() -> None:
+    with pytest.raises(KinemaError, match="a worker process was killed: .* fewer --workers"):
+        list(ordered_map(die, WorldsConfig(), range(4), 1))

@@ -47,7 +47,7 @@ def ordered_map(
     tasks_ahead = max(TASKS_AHEAD * workers, results_ahead // SEEDS_PER_TASK)
     # Spawned, not forked: a fork of a process whose OpenMP threads have run may hang.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max(min(workers, len(tasks)), 1), context, leave_with_leader) as pool:
+    with ProcessPoolExecutor(max(min(workers, len(tasks)), 1), context, leave_with_leader) as pool, none_killed():
         try:
             for task in tasks:
                 with one_thread_each():  # the first task starts all workers
@@ -56,10 +56,17 @@ def ordered_map(
                     yield from ahead.popleft().result()
             while ahead:
                 yield from ahead.popleft().result()
-        except BrokenProcessPool as error:
-            raise KinemaError("a worker process was killed: repeat the command with fewer --workers") from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+@contextmanager
+def none_killed() -> Iterator[None]:
+    """Turns the end of a worker process by another hand, most likely for want of memory, into a KinemaError."""
+    try:
+        yield
+    except BrokenProcessPool as error:
+        raise KinemaError("a worker process was killed: repeat the command with fewer --workers") from error
 
 
 def leave_with_leader() -> None:

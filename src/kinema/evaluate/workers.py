@@ -8,14 +8,12 @@ import os
 import signal
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kinema.clips.pool import leave_with_leader, one_thread_each
-from kinema.errors import KinemaError
+from kinema.clips.pool import leave_with_leader, none_killed, one_thread_each
 from kinema.evaluate import suites
 from kinema.evaluate.suites import OnSuite
 
@@ -57,7 +55,7 @@ def run(
     context = multiprocessing.get_context("spawn")
     progress: Progress = context.SimpleQueue()
     stop, shares = context.Event(), [0.0] * len(tasks)
-    with ProcessPoolExecutor(min(workers, len(tasks)), context, _begin, (progress, stop)) as pool:
+    with ProcessPoolExecutor(min(workers, len(tasks)), context, _begin, (progress, stop)) as pool, none_killed():
         try:
             with one_thread_each():
                 futures = [
@@ -71,8 +69,6 @@ def run(
                 while not progress.empty():
                     place, shares[place] = progress.get()
                     on_suite(tasks[place][1], sum(shares) / len(tasks))
-        except BrokenProcessPool as error:
-            raise KinemaError("a worker process was killed: repeat the command with fewer --workers") from error
         finally:
             stop.set()
             pool.shutdown(cancel_futures=True)
