@@ -69,6 +69,7 @@ class ModelConfig:
     rope_space_base: float = 100.0  # longest rotary period along rows and columns, in tokens
     detail_width: int = 0  # of the last blocks, on every latent position; a multiple of 32, and 0 is none
     detail_depth: int = 2
+    tracks: bool = False  # whether it can be told where bodies go, see train_model.tracks_share
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,7 @@ class TrainConfig:
     short_share: float = 0.5  # share of clips trained with the short captions, the others with the long ones
     summary_dropout: float = 0.0  # share of clips trained without their summary, on their beats alone
     beats_dropout: float = 0.4  # share of clips trained without beats
+    tracks_share: float = 0.0  # of clips with words whose tracks the model is told as well; model.tracks takes them in
     shadow_share: float = 0.0  # of noisy clips that hold a shadow of another clip, to learn to leave it away
     shadow_strength: float = 0.6  # how much of the other clip, at most
     bf16: bool = True  # autocast

@@ -1,6 +1,6 @@
 """What travels through the house: a clip, its caption and its exact state. Imports nothing but numpy.
 
-Array suffixes: T frames, B bodies, H height, W width.
+Array suffixes: T frames, B bodies, H height, W width, S moments.
 """
 
 from __future__ import annotations
@@ -123,11 +123,21 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Tracks:
+    """Where the bodies of a clip are seen: a box around the visible pixels of each, at a few moments."""
+
+    colors: tuple[str, ...]  # of the bodies; ``glass`` for what light passes
+    shapes: tuple[str, ...]
+    box_SB4: NDArray[np.float32]  # left, top, right, bottom as shares of the picture; NaN where nothing is seen
+
+
+@dataclass(frozen=True)
 class Clip:
-    """Pixels with words and, for world clips, exact state."""
+    """Pixels with words and, for world clips, exact state and tracks."""
 
     pixels_THW3: NDArray[np.uint8]
     fps: float
     caption: Caption
     source: Source
     state: WorldState | None = None
+    tracks: Tracks | None = None

@@ -41,7 +41,7 @@ CAPTION = Caption(
 def dataset(clips: int = training.HELD_OUT_CLIPS + 12) -> LatentDataset:
     """Clips whose latents say their colour, and words that name it."""
     rng = torch.Generator().manual_seed(0)
-    data = LatentDataset([], [], [], [], list(range(clips)), clips)
+    data = LatentDataset([], [], [], [], [], list(range(clips)), clips)
     for clip in range(clips):
         color = ("red", "green", "blue")[clip % 3]
         level = (clip % 3 - 1) * torch.ones(16, FRAMES, 4, 4)

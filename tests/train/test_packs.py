@@ -33,7 +33,7 @@ GRIDS = st.lists(st.builds(TokenGrid, st.integers(1, 9), st.integers(1, 4), st.i
 def dataset() -> LatentDataset:
     """Clips of several shapes."""
     rng = torch.Generator().manual_seed(0)
-    data = LatentDataset([], [], [], [], list(range(len(SHAPES))), len(SHAPES))
+    data = LatentDataset([], [], [], [], [], list(range(len(SHAPES))), len(SHAPES))
     for clip, (frames, height, width) in enumerate(SHAPES):
         data.latents_CTHW.append(torch.randn(16, frames, height, width, generator=rng).bfloat16())
         words = "a red ball falls and rolls away"[: 10 + 3 * clip]
@@ -64,7 +64,9 @@ def model() -> TextToVideo:
 
 def test_noise_is_shifted_by_the_size_of_what_is_seen() -> None:
     """The median level of an image is that of a shift three times smaller than a native clip's of nine frames."""
-    data = LatentDataset([torch.zeros(16, 9, 8, 8)], [Caption("a", "a")], [12.0], [Source("fall", 0, 1)], [0], 1)
+    data = LatentDataset(
+        [torch.zeros(16, 9, 8, 8)], [Caption("a", "a")], [12.0], [Source("fall", 0, 1)], [None], [0], 1
+    )
     parts = [TokenGrid(frames, 4, 4) for frames in (1, 9)] * 2000
     flow = FlowConfig(shift=3.0, clean_first_share=0.0, independent_share=0.0)
     rng = torch.Generator().manual_seed(0)
@@ -76,7 +78,7 @@ def test_noise_is_shifted_by_the_size_of_what_is_seen() -> None:
 
 def test_equal_grids_are_drawn_side_by_side_with_their_texts_in_order_of_length() -> None:
     captions = [Caption("a " * (1 + 7 * clip % 30), "a") for clip in range(30)]
-    data = LatentDataset([], captions, [12.0] * 30, [], [], 30)
+    data = LatentDataset([], captions, [12.0] * 30, [], [], [], 30)
     parts = [TokenGrid(frames, 4, 4) for frames in (1, 9)] * 15
     drawn = draw_step(data, range(30), parts, TrainConfig(short_share=0.0), FlowConfig(), torch.Generator())
     order = [(d.grid.frames, sum(len(text) for text, _, _ in d.words)) for d in drawn]

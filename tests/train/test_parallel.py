@@ -36,7 +36,7 @@ TRAIN = TrainConfig(
 
 def data() -> LatentDataset:
     rng = torch.Generator().manual_seed(0)
-    clips = LatentDataset([], [], [], [], list(range(10)), 10)
+    clips = LatentDataset([], [], [], [], [], list(range(10)), 10)
     for clip in range(10):
         frames, height, width = ((3, 4, 4), (2, 4, 8), (1, 4, 4))[clip % 3]
         latents = 2 + 0.1 * torch.randn(16, frames, height, width, generator=rng)

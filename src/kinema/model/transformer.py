@@ -27,6 +27,7 @@ from kinema.model.detail import Detail
 from kinema.model.layers import PLACE_FEATURES, place_features, readings_of, rotary_turn, sinusoid
 from kinema.model.layout import Layout
 from kinema.model.routing import draw_route
+from kinema.model.tracks import TRACK_FEATURES
 from kinema.shapes import TOKEN_CHANNELS
 
 SINUSOID_CHANNELS = 256
@@ -72,9 +73,10 @@ class TextToVideo(nn.Module):
         noise_level_F: Tensor | NoiseFeatures,
         features: TextFeatures,
         skipped: float = 0.0,
+        tracks_NC: Tensor | None = None,
     ) -> Tensor:
         """The velocity of every token; see :class:`SpacetimeTransformer`."""
-        velocity_NC: Tensor = self.transformer(noisy_NC, layout, noise_level_F, features, skipped)
+        velocity_NC: Tensor = self.transformer(noisy_NC, layout, noise_level_F, features, skipped, tracks_NC)
         return velocity_NC
 
 
@@ -87,6 +89,7 @@ class SpacetimeTransformer(nn.Module):
         self.config = config
         self.in_proj = Projection(TOKEN_CHANNELS, config.width)
         self.place_proj = Projection(PLACE_FEATURES, config.width, bias=False)
+        self.tracks_proj = Projection(TRACK_FEATURES, config.width, bias=False) if config.tracks else None
         self.noise_embedding = nn.Sequential(
             Projection(SINUSOID_CHANNELS, config.width), nn.SiLU(), Projection(config.width, config.width)
         )
@@ -97,6 +100,8 @@ class SpacetimeTransformer(nn.Module):
         for layer in (self.modulation_proj, self.out_proj):  # the first velocity is 0
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
+        if self.tracks_proj is not None:  # at first, tracks say nothing
+            nn.init.zeros_(self.tracks_proj.weight)
         self.detail = Detail(text_width, config) if config.detail_width else None
 
     def forward(
@@ -106,6 +111,7 @@ class SpacetimeTransformer(nn.Module):
         noise_level_F: Tensor | NoiseFeatures,
         features: TextFeatures,
         skipped: float = 0.0,
+        tracks_NC: Tensor | None = None,
     ) -> Tensor:
         """Predicts noise − data.
 
@@ -115,6 +121,8 @@ class SpacetimeTransformer(nn.Module):
             noise_level_F: σ in [0, 1] of each latent frame of the pack, or what :meth:`read_noise` made of it.
             features: one text per segment.
             skipped: share of the tokens that skip all blocks but the first and the last; for training alone.
+            tracks_NC: where bodies go, of :func:`kinema.model.tracks.draw_tracks`, zeros for clips of which it is not
+                told; left out, of none. For a model with ``tracks`` alone.
 
         Returns:
             velocity_NC, float32.
@@ -122,7 +130,11 @@ class SpacetimeTransformer(nn.Module):
         noise = noise_level_F if isinstance(noise_level_F, NoiseFeatures) else self.read_noise(noise_level_F)
         assert noisy_NC.shape[0] == layout.tokens and len(noise.embedding_FC) == layout.frames
         place_NC = layout.remember("place", lambda: place_features(layout))
-        x_GPC = layout.by_frame(self.in_proj(noisy_NC) + self.place_proj(place_NC))
+        x_NC = self.in_proj(noisy_NC) + self.place_proj(place_NC)
+        if tracks_NC is not None:
+            assert self.tracks_proj is not None
+            x_NC = x_NC + self.tracks_proj(tracks_NC)
+        x_GPC = layout.by_frame(x_NC)
         readings = readings_of(layout, features, x_GPC.dtype)
         turn = rotary_turn(layout, self.config, x_GPC.dtype)
         context = Context(layout, turn, noise.shared_FMC, features, readings)

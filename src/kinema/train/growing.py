@@ -40,8 +40,8 @@ class GrowingLatents:
         facts = manifest["made_from"]
         total, self._shard_clips = facts["worlds"]["clips"], facts["shard_clips"]
         self._plans = plan_shards(WorldsConfig(clips=total), self._shard_clips)
-        self.data = LatentDataset([], [], [], [], [], total)
-        self.last = LatentDataset([], [], [], [], [], total)
+        self.data = LatentDataset([], [], [], [], [], [], total)
+        self.last = LatentDataset([], [], [], [], [], [], total)
         self._append(self.last, len(self._plans) - 1)
         self.wait_for(clips)
 

@@ -1,6 +1,7 @@
 """Clips → latents, once: WebDataset shards that the model's training reads, and the loader that reads them.
 
-A shard is a tar of ``KEY.latent.safetensors`` (bfloat16, C T h w) and ``KEY.json`` (caption, frame rate, source).
+A shard is a tar of ``KEY.latent.safetensors`` (bfloat16, C T h w, and the boxes of the clip's tracks) and ``KEY.json``
+(caption, frame rate, source, colours and shapes of the tracks).
 ``manifest.json`` names the complete shards with their checksums, and what they were made from. No pixels are stored:
 a clip comes back from its family, seed and version.
 """
@@ -39,7 +40,7 @@ from kinema.clips.shards import (
 from kinema.codec.autoencoder import VideoAutoencoder, load_codec
 from kinema.codec.pixels import from_uint8, half_precision
 from kinema.config import Config, WorldsConfig, save
-from kinema.data import Beat, Caption, Clip, Source
+from kinema.data import Beat, Caption, Clip, Source, Tracks
 from kinema.errors import InputError
 from kinema.files import whole_text
 from kinema.train.clips import render_clips
@@ -60,6 +61,7 @@ class LatentDataset:
     captions: list[Caption]
     fps: list[float]
     sources: list[Source]
+    tracks: list[Tracks | None]  # where bodies are seen; None where that is not known
     places: list[int]  # of each clip among all that the cache should hold; clips of damaged shards are missing
     total: int  # clips that the cache should hold
     damaged: tuple[str, ...] = ()  # shards that were left out
@@ -205,7 +207,7 @@ def load_latents(folder: Path) -> LatentDataset:
     expected, found = manifest["made_from"]["worlds"]["clips"], sum(s["clips"] for s in manifest["shards"].values())
     if found != expected:
         raise InputError(f"{folder} holds {found} of {expected} clips: repeat the command that makes the latents")
-    dataset, damaged, first = LatentDataset([], [], [], [], [], expected), [], 0
+    dataset, damaged, first = LatentDataset([], [], [], [], [], [], expected), [], 0
     for name, shard in sorted(manifest["shards"].items()):
         if is_whole(folder / name, shard["sha256"]):
             read_shard(folder / name, dataset, first)
@@ -241,10 +243,14 @@ def _encoded(codec: VideoAutoencoder, clips: Iterator[Clip], bf16: bool) -> Iter
 
 def _sample(clip: Clip, latents_CTHW: Tensor) -> Sample:
     facts = {"caption": asdict(clip.caption), "fps": clip.fps, "source": asdict(clip.source)}
+    tensors = {"latents": latents_CTHW.contiguous()}
+    if clip.tracks is not None:
+        facts["tracks"] = {"colors": clip.tracks.colors, "shapes": clip.tracks.shapes}
+        tensors["boxes"] = torch.from_numpy(np.ascontiguousarray(clip.tracks.box_SB4))
     return {
         "__key__": sample_key(clip),
         "json": json.dumps(facts).encode(),
-        "latent.safetensors": save_tensors({"latents": latents_CTHW.contiguous()}),
+        "latent.safetensors": save_tensors(tensors),
     }
 
 
@@ -254,11 +260,13 @@ def read_shard(path: Path, into: LatentDataset, first: int) -> None:
         files = {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
     for place, name in enumerate((name for name in files if name.endswith(".json")), first):
         facts = json.loads(files[name])
-        latents = files[name.removesuffix(".json") + ".latent.safetensors"]
-        into.latents_CTHW.append(load_tensors(latents)["latents"])
+        tensors = load_tensors(files[name.removesuffix(".json") + ".latent.safetensors"])
+        into.latents_CTHW.append(tensors["latents"])
         into.captions.append(caption_from(facts["caption"]))
         into.fps.append(facts["fps"])
         into.sources.append(Source(**facts["source"]))
+        told = facts.get("tracks")  # caches from before there were any have none
+        into.tracks.append(told and Tracks(tuple(told["colors"]), tuple(told["shapes"]), tensors["boxes"].numpy()))
         into.places.append(place)
 
 

@@ -33,7 +33,17 @@ from kinema.train.growing import GrowingLatents
 from kinema.train.latents import HELD_OUT_CLIPS, LatentDataset, load_latents
 from kinema.train.loop import FitResult, Number, fit, generator_of
 from kinema.train.metrics import Records
-from kinema.train.packs import Pack, Plan, draw_step, grids_of, level_range, make_pack, noisy_tokens, share
+from kinema.train.packs import (
+    Pack,
+    Plan,
+    draw_step,
+    grids_of,
+    level_range,
+    make_pack,
+    noisy_tokens,
+    share,
+    told_tracks,
+)
 from kinema.train.parallel import ALONE, Team
 from kinema.train.preview import preview
 from kinema.train.speed import flops_of_clip, peak_flops, skipped_share
@@ -217,8 +227,11 @@ def check_network(config: Config) -> None:
         raise InputError(f"model.detail_width {model.detail_width} is not possible: {wanted}")
     if not 0 <= skipped < 1:
         raise InputError(f"train_model.skipped_share {skipped:g} is not possible: give at least 0 and less than 1")
-    if not 0 <= config.train_model.image_share <= 1:
-        raise InputError(f"train_model.image_share {config.train_model.image_share:g} is not possible: give 0 to 1")
+    for key in ("image_share", "tracks_share"):
+        if not 0 <= (share := getattr(config.train_model, key)) <= 1:
+            raise InputError(f"train_model.{key} {share:g} is not possible: give 0 to 1")
+    if config.train_model.tracks_share and not model.tracks:
+        raise InputError("train_model.tracks_share needs a model that takes tracks in: set model.tracks=true")
     if skipped and model.depth < 3:
         wanted = "set train_model.skipped_share=0"
         raise InputError(f"a model of {model.depth} blocks has none in the middle to skip: {wanted}")
@@ -269,7 +282,8 @@ def velocity_error(pack: Pack, model: TextToVideo, skipped: float = 0.0) -> Tens
     layout = pack.layout
     noisy_NC = path.interpolate(pack.latents_NC, pack.noise_NC, pack.noise_level_F[layout.frame_N, None])
     # The reader itself, not encode_text: sharded weights may be used inside a module's forward only.
-    velocity_NC = model(noisy_NC, layout, pack.noise_level_F, model.text_encoder(pack.text), skipped)
+    features = model.text_encoder(pack.text)
+    velocity_NC = model(noisy_NC, layout, pack.noise_level_F, features, skipped, pack.tracks_NC)
     error_NC: Tensor = velocity_NC - path.velocity(pack.latents_NC, pack.noise_NC)
     return error_NC.square().mean(-1)
 
@@ -299,12 +313,15 @@ def held_out_loss(
 
     Returns:
         ``held_out`` (mean), ``held_out_S`` per noise level S, and ``text_gain``: by what share the words lower the
-        loss at the highest level, where they matter most; 0 means that they are ignored.
+        loss at the highest level, where they matter most; 0 means that they are ignored. All without tracks;
+        ``tracks_gain``, if the run tells any, is by what share they lower it further.
     """
     rng = torch.Generator().manual_seed(HELD_OUT_SEED)
-    device, train = next(model.parameters()).device, dataclasses.replace(config.train_model, shadow_share=0.0)
+    train = dataclasses.replace(config.train_model, shadow_share=0.0, tracks_share=0.0)
+    device, tells = next(model.parameters()).device, config.train_model.tracks_share > 0
     error: dict[float, list[Tensor]] = {level: [] for level in HELD_OUT_LEVELS}
     without: list[Tensor] = []
+    told: list[Tensor] = []
     for start in range(0, len(clips), train.batch):
         batch = clips[start : start + train.batch]
         drawn = draw_step(data, batch, grids_of(data, batch), train, config.flow, rng)
@@ -316,10 +333,18 @@ def held_out_loss(
         silent = dataclasses.replace(pack, text=tokenizer.pack([()] * len(batch)).to(device))
         with half_precision(device, train.bf16):
             without.append(velocity_error(silent, model))
+        if tells:
+            known = [dataclasses.replace(d, told=data.tracks[d.clip] is not None) for d in drawn]
+            with half_precision(device, train.bf16):
+                tracks_NC = told_tracks(data, known).to(device)
+                told.append(velocity_error(dataclasses.replace(pack, tracks_NC=tracks_NC), model))
     with_words, no_words = float(torch.cat(error[max(HELD_OUT_LEVELS)]).mean()), float(torch.cat(without).mean())
     by_level = {f"held_out_{level:g}": float(torch.cat(errors).mean()) for level, errors in error.items()}
     mean = sum(by_level.values()) / len(by_level)
-    return {"held_out": mean, "text_gain": 1 - with_words / no_words, **by_level}
+    gains = {"text_gain": 1 - with_words / no_words}
+    if told:
+        gains["tracks_gain"] = 1 - float(torch.cat(told).mean()) / with_words
+    return {"held_out": mean, **gains, **by_level}
 
 
 def _lines(caption: Caption) -> list[str]:

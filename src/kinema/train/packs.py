@@ -25,6 +25,7 @@ from kinema.data import Caption
 from kinema.flow import schedule
 from kinema.model.layout import Layout, Segment
 from kinema.model.patches import patchify
+from kinema.model.tracks import TRACK_FEATURES, draw_tracks
 from kinema.shapes import LatentShape, TokenGrid, latent_time_s
 from kinema.train.latents import LatentDataset
 from kinema.worlds.make import GOLDEN
@@ -43,6 +44,7 @@ class Pack:
     noise_level_F: Tensor
     layout: Layout
     text: TextPack
+    tracks_NC: Tensor | None = None  # where bodies go, zeros for clips of which it is not told
 
     def to(self, device: torch.device | str) -> Pack:
         """The same pack on another device."""
@@ -54,7 +56,8 @@ class Pack:
         return self._with(Tensor.pin_memory, self.layout, self.text.pin_memory())
 
     def _with(self, move: Callable[[Tensor], Tensor], layout: Layout, text: TextPack) -> Pack:
-        return Pack(move(self.latents_NC), move(self.noise_NC), move(self.noise_level_F), layout, text)
+        tracks_NC = None if self.tracks_NC is None else move(self.tracks_NC)
+        return Pack(move(self.latents_NC), move(self.noise_NC), move(self.noise_level_F), layout, text, tracks_NC)
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ class Drawn:
     noise_level_T: Tensor
     noise_seed: int
     shadow: Shadow | None = None
+    told: bool = False  # where bodies go
 
 
 class Plan:
@@ -177,7 +181,8 @@ def draw_step(
     levels = torch.split(schedule.draw_levels(frames, shifts, flow, rng), frames)
     seeds = torch.randint(1 << 62, (len(clips),), generator=rng).tolist()
     shadows = draw_shadows(clips, parts, levels, train, rng) if train.shadow_share else [None] * len(clips)
-    drawn = [Drawn(*row) for row in zip(clips, parts, words, levels, seeds, shadows, strict=True)]
+    told = draw_told(data, clips, words, train, rng) if train.tracks_share else [False] * len(clips)
+    drawn = [Drawn(*row) for row in zip(clips, parts, words, levels, seeds, shadows, told, strict=True)]
     return sorted(drawn, key=lambda d: (_sizes(d.grid), sum(len(text) for text, _, _ in d.words)))
 
 
@@ -230,7 +235,17 @@ def make_pack(data: LatentDataset, drawn: Sequence[Drawn], tokenizer: CaptionTok
         torch.cat([d.noise_level_T for d in drawn]),
         _layout(tuple(Segment(d.grid, data.fps[d.clip]) for d in drawn), torch.device("cpu")),
         tokenizer.pack([d.words for d in drawn], max_tokens),
+        told_tracks(data, drawn) if any(d.told for d in drawn) else None,
     )
+
+
+def told_tracks(data: LatentDataset, drawn: Sequence[Drawn]) -> Tensor:
+    """What the tokens of a pack are told of tracks, (N, TRACK_FEATURES)."""
+    rows = []
+    for d in drawn:
+        tracks = data.tracks[d.clip] if d.told else None
+        rows.append(torch.zeros(d.grid.count, TRACK_FEATURES) if tracks is None else draw_tracks(tracks, d.grid))
+    return torch.cat(rows)
 
 
 def draw_words(
@@ -255,6 +270,20 @@ def draw_words(
             lines = ()
         words.append(lines[1:] if beats_only < config.summary_dropout else lines)
     return words
+
+
+def draw_told(
+    data: LatentDataset, clips: Sequence[int], words: Sequence[TimedText], config: TrainConfig, rng: torch.Generator
+) -> list[bool]:
+    """Whether the model is told where the bodies of each clip go: ``tracks_share`` of those that have words and tracks.
+
+    A clip without words has no tracks either: that is what guidance moves away from.
+    """
+    chances = torch.rand(len(clips), generator=rng).tolist()
+    return [
+        chance < config.tracks_share and bool(lines) and data.tracks[clip] is not None
+        for clip, lines, chance in zip(clips, words, chances, strict=True)
+    ]
 
 
 def draw_shadows(

@@ -11,16 +11,17 @@ from kinema.captions.tokenizer import CaptionTokenizer
 from kinema.errors import InputError
 from kinema.model.transformer import TextToVideo
 
-EMBEDDING, DETAIL = "text_encoder.embedding.weight", "transformer.detail."
+EMBEDDING = "text_encoder.embedding.weight"
+ADDED = ("transformer.detail.", "transformer.tracks_proj.")  # parts that a model may have and older weights may not
 
 
 @torch.no_grad()
 def start_from(model: TextToVideo, tokenizer: CaptionTokenizer, folder: Path) -> int:
     """Gives a model the weights of exported ones; the two may have different tokenizers.
 
-    The embedding of a token that both tokenizers have is taken over; the others stay as they are. So do the blocks on
-    every latent position of a model whose trunk alone was trained: they add nothing yet. Everything else must fit
-    exactly.
+    The embedding of a token that both tokenizers have is taken over; the others stay as they are. So do parts that the
+    weights lack altogether, blocks on every latent position and what takes tracks in: they add nothing yet. Everything
+    else must fit exactly.
 
     Args:
         model: receives the weights.
@@ -40,8 +41,9 @@ def start_from(model: TextToVideo, tokenizer: CaptionTokenizer, folder: Path) ->
     if state[EMBEDDING].shape[1:] == embedding_VC.shape[1:]:
         embedding_VC[[new[token] for token in shared]] = state[EMBEDDING][[old[token] for token in shared]].float()
         state[EMBEDDING] = embedding_VC
-    if not any(name.startswith(DETAIL) for name in state):
-        state |= {name: tensor for name, tensor in model.state_dict().items() if name.startswith(DETAIL)}
+    for part in ADDED:
+        if not any(name.startswith(part) for name in state):
+            state |= {name: tensor for name, tensor in model.state_dict().items() if name.startswith(part)}
     try:
         model.load_state_dict(state)
     except RuntimeError as error:

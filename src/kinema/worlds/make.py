@@ -22,6 +22,7 @@ from kinema.worlds.physics.playing import play
 from kinema.worlds.physics.simulate import Motion, simulate
 from kinema.worlds.render import tracer
 from kinema.worlds.scene import Draw, Scene
+from kinema.worlds.tracks import tracks_of
 
 VERSION = 2
 GOLDEN = (5**0.5 - 1) / 2
@@ -69,8 +70,9 @@ def world_of(scene: Scene, rng: np.random.Generator, seed: int, worlds: WorldsCo
     bodies = len(scene.bodies)
     state, caption = _truth(scene, motion, image.visible_TB, rng, seed, worlds)
     image.ids_THW[image.ids_THW >= bodies] = -1  # props are scenery
+    tracks = tracks_of(state.bodies, image.ids_THW)
     return World(
-        Clip(image.pixels_THW3, worlds.fps, caption, Source(scene.family, seed, VERSION), state),
+        Clip(image.pixels_THW3, worlds.fps, caption, Source(scene.family, seed, VERSION), state, tracks),
         image.ids_THW,
         image.depth_THW,
     )
@@ -87,10 +89,18 @@ def make_image(family: str, seed: int, worlds: WorldsConfig) -> Clip:
     scene, rng = draw_scene(family, seed, worlds)
     motion = move(scene, worlds)
     small = replace(worlds, height=worlds.height // 2, width=worlds.width // 2, samples_per_pixel=1)
-    _, caption = _truth(scene, motion, film(scene, motion, small).visible_TB, rng, seed, worlds)
+    state, caption = _truth(scene, motion, film(scene, motion, small).visible_TB, rng, seed, worlds)
     eye_T3, target_T3 = camera.path(scene.camera, scene.camera_move, worlds.frames, worlds.fps)
     image = film(scene, motion.beginning, worlds, cameras=(eye_T3[:1], target_T3[:1]))
-    return Clip(image.pixels_THW3, worlds.fps, caption, Source(family, seed, VERSION))
+    bodies = state.bodies
+    image.ids_THW[image.ids_THW >= len(bodies)] = -1
+    return Clip(
+        image.pixels_THW3,
+        worlds.fps,
+        caption,
+        Source(family, seed, VERSION),
+        tracks=tracks_of(bodies, image.ids_THW),
+    )
 
 
 def _truth(
