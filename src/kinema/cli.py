@@ -205,8 +205,9 @@ def _train(verbs: Verbs[Parser]) -> None:
     parser = _verb(verbs, "train", "train a network; repeat the command to resume")
     parser.add_argument(
         "what",
-        choices=("codec", "latents", "model"),
-        help="the video autoencoder, the latents of the clips (in RUN_DIR of the model), or the text-to-video model",
+        choices=("codec", "latents", "planner", "model"),
+        help="the video autoencoder, the latents of the clips and what plans where bodies go (both in RUN_DIR of the "
+        "model), or the text-to-video model",
     )
     parser.add_argument("--preset", default="nano", metavar="NAME", help="nano, small, base or large (nano)")
     parser.add_argument("--out", type=Path, required=True, metavar="RUN_DIR", help="folder of the run")

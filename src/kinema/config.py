@@ -73,6 +73,21 @@ class ModelConfig:
 
 
 @dataclass(frozen=True)
+class PlannerConfig:
+    """The network that decides where bodies go, for a model that is told it, and its training."""
+
+    width: int = 0  # 0 is no planner
+    depth: int = 4
+    text_depth: int = 2
+    heads: int = 4
+    steps: int = 3000
+    batch: int = 64  # clips a step
+    muon_lr: float = 0.02
+    adamw_lr: float = 1.5e-3
+    recolored_share: float = 0.5  # of clips that are told in other colours, in their words and their tracks alike
+
+
+@dataclass(frozen=True)
 class FlowConfig:
     """How noise levels are drawn in training (Esser et al. 2024, arXiv 2403.03206, section 3.1)."""
 
@@ -135,6 +150,7 @@ class Config:
     codec: CodecConfig = field(default_factory=CodecConfig)
     text: TextConfig = field(default_factory=TextConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
+    planner: PlannerConfig = field(default_factory=PlannerConfig)
     flow: FlowConfig = field(default_factory=FlowConfig)
     train_codec: TrainConfig = field(default_factory=TrainConfig)
     train_model: TrainConfig = field(default_factory=TrainConfig)

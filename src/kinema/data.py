@@ -126,7 +126,7 @@ class Source:
 class Tracks:
     """Where the bodies of a clip are seen: a box around the visible pixels of each, at a few moments."""
 
-    colors: tuple[str, ...]  # of the bodies; ``glass`` for what light passes
+    colors: tuple[str, ...]  # of the bodies; ``clear`` for what light passes unchanged
     shapes: tuple[str, ...]
     box_SB4: NDArray[np.float32]  # left, top, right, bottom as shares of the picture; NaN where nothing is seen
 

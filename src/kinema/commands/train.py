@@ -1,4 +1,4 @@
-"""``kinema train``: the codec, then latents and the model on them; in one process, or in many under torchrun.
+"""``kinema train``: the codec, latents, the planner, the model; in one process, or in many under torchrun.
 
 The same command again resumes.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import logging
 import os
 import shutil
 import time
@@ -27,6 +28,8 @@ from kinema.train.memory import keep_freed_memory
 if TYPE_CHECKING:
     from kinema.train.loop import FitResult
     from kinema.train.parallel import Team
+
+logger = logging.getLogger(__name__)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -68,6 +71,10 @@ def run(options: argparse.Namespace) -> None:
             written = options.out / "latents"
             if team.leads:
                 make_latents(config, options.codec, written, team.device, options.stop_after, options.workers)
+        elif options.what == "planner":
+            from kinema.train.planner import train_planner
+
+            written = train_planner(config, options.out, options.stop_after, team)
         else:
             written = _train_model(config, options.codec, options.out, options.stop_after, init, team)
         if team.leads:
@@ -75,12 +82,12 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
-    if options.what != "codec" and options.codec is None:
+    if options.what in ("latents", "model") and options.codec is None:
         raise InputError(f"kinema train {options.what} needs --codec DIR: the run folder of `kinema train codec`")
-    if options.what == "codec" and options.codec is not None:
-        raise InputError("--codec is for `kinema train model`: leave it out")
-    if options.what == "latents" and options.init is not None:
-        raise InputError("--init is for networks that are trained: leave it out")
+    if options.what in ("codec", "planner") and options.codec is not None:
+        raise InputError("--codec is for `kinema train latents` and `kinema train model`: leave it out")
+    if options.what in ("latents", "planner") and options.init is not None:
+        raise InputError("--init is for the codec and the model: leave it out")
     if options.workers is not None and (options.what != "latents" or options.workers < 1):
         raise InputError("--workers is for `kinema train latents`: give 1 or more processes there, or leave it out")
     if options.data is not None:
@@ -142,9 +149,10 @@ def _existing(path: Path) -> Path:
 
 
 def _estimate(options: argparse.Namespace, config: Config, team: Team) -> dict[str, Any]:
-    from kinema.train.estimate import estimate_codec, estimate_model
+    from kinema.train import estimate
 
-    return (estimate_codec if options.what == "codec" else estimate_model)(config, team)
+    kinds = {"codec": estimate.estimate_codec, "planner": estimate.estimate_planner}
+    return kinds.get(options.what, estimate.estimate_model)(config, team)
 
 
 def _check_disk(out: Path, needed_gb: float) -> None:
@@ -170,6 +178,7 @@ def _train_model(
     from kinema.train.loop import exported_average
     from kinema.train.metrics import loss_curve
     from kinema.train.model import train_model
+    from kinema.train.planner import FILE as PLANNER
 
     exported_average(config.train_model)  # raises if there is none
     codec = load_codec(config.codec, codec_run).to(team.device)  # fails now if it does not fit, not after hours
@@ -183,7 +192,10 @@ def _train_model(
     if team.leads:
         with suppress(InputError):  # matplotlib is optional
             loss_curve(out)
-        export(config, codec_run, out, out / "weights", _card(config, codec_run, out, result, init))
+        planner = out / PLANNER
+        if config.model.tracks and not planner.is_file():
+            logger.info("%s is missing: these weights draw without a plan; `kinema train planner` makes one", planner)
+        export(config, codec_run, out, out / "weights", _card(config, codec_run, out, result, init), planner)
     team.wait()
     return out / "weights"
 

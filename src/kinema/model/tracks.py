@@ -17,9 +17,9 @@ from torch import Tensor
 from kinema.data import Tracks
 from kinema.shapes import TokenGrid
 from kinema.worlds import palette
-from kinema.worlds.tracks import GLASS
+from kinema.worlds.tracks import CLEAR
 
-COLORS = (*palette.COLORS, GLASS)
+COLORS = (*palette.COLORS, CLEAR)
 SHAPES = palette.SHAPES
 KINDS = (*COLORS, *SHAPES)
 CELLS = 4  # of a token, along each side

@@ -21,6 +21,7 @@ from kinema.codec.autoencoder import VideoAutoencoder
 from kinema.codec.metrics import psnr, ssim
 from kinema.codec.pixels import from_uint8, half_precision, to_uint8
 from kinema.codec.streaming import decode_stream, encode_stream
+from kinema.data import Tracks
 from kinema.flow.guidance import guide, scale_at
 from kinema.flow.path import interpolate, renoise
 from kinema.flow.path import velocity as path_velocity
@@ -28,6 +29,7 @@ from kinema.flow.schedule import sampling_levels
 from kinema.flow.solvers import SOLVERS, Velocity, hold, twice
 from kinema.model.layout import Layout, Segment
 from kinema.model.patches import patchify, unpatchify
+from kinema.model.tracks import draw_tracks, moments_of
 from kinema.model.transformer import NoiseFeatures, TextToVideo
 from kinema.sample.condition import NOISY, Condition
 from kinema.sample.request import Request
@@ -46,6 +48,7 @@ class Words:
     negative: TimedText
     tokenizer: CaptionTokenizer
     max_tokens: int
+    tracks: tuple[Tracks, ...] = ()  # where bodies go, from the video's first frame on: of each variation, or of none
 
     def pack(self, count: int, guided: bool, layout: Layout) -> TextPack:
         """The lines that speak of a window, as token ids: a text per clip, then one per clip with the negative text.
@@ -57,6 +60,18 @@ class Words:
         """
         rows = [_lines_within(self.lines, layout)] * count + [_lines_within(self.negative, layout)] * count * guided
         return self.tokenizer.pack(rows, self.max_tokens)
+
+    def draw(self, segment: Segment, passes: int) -> Tensor | None:
+        """What the tokens of all variations are told of tracks, and those of a second pass are not.
+
+        Returns:
+            (N, TRACK_FEATURES), or None for a window that the tracks do not reach.
+        """
+        needed = 1 + max(moments_of(segment.grid.frames))
+        if segment.first or not self.tracks or any(len(tracks.box_SB4) < needed for tracks in self.tracks):
+            return None
+        told_NC = torch.cat([draw_tracks(tracks, segment.grid) for tracks in self.tracks])
+        return torch.cat([told_NC, torch.zeros_like(told_NC)]) if passes == 2 else told_NC
 
     def told(self, segment: Segment) -> set[str]:
         """The lines that speak of a window or of a part of it."""
@@ -146,9 +161,9 @@ def guided_velocity(
 
     Guidance moves it away from a second pass that has neither: it has the negative text, and noise in place of the
     known latent frames (history guidance, arXiv 2502.06764), so that what is generated follows what is given as
-    strongly as the text; without ``request.history`` it has them, and only the text counts more. Both passes of all
-    variations are segments of one pack. Text keys and values, rotary tables and the modulation of every noise level are
-    computed here or at the first call, and never again.
+    strongly as the text; without ``request.history`` it has them, and only the text counts more. Nor is it told any
+    tracks. Both passes of all variations are segments of one pack. Text keys and values, rotary tables and the
+    modulation of every noise level are computed here or at the first call, and never again.
     """
     count, device = len(condition.data_BCTHW), next(model.parameters()).device
     index, table = _noise_table(model, levels, condition)
@@ -161,14 +176,14 @@ def guided_velocity(
     def velocity(x_NC: Tensor, sigma: float) -> Tensor:
         scale = scale_at(sigma, request.guidance, request.interval)
         passes = 1 if scale == 1 else 2
-        layout, features = prepared[passes]
+        layout, features, tracks_NC = prepared[passes]
         second_NC = x_NC.where(free_N1, noise_NC) if request.history else x_NC
         packed_NC = x_NC if passes == 1 else torch.cat([x_NC, second_NC])
         second_T = index[NOISY] if request.history else shown_T
         level_PT = [torch.where(known_T, known, index[sigma]) for known in (shown_T, second_T)[:passes]]
         noise = table.at(torch.cat([level_T.repeat(count) for level_T in level_PT]))
         with half_precision(device):
-            both_NC: Tensor = model(packed_NC, layout, noise, features)
+            both_NC: Tensor = model(packed_NC, layout, noise, features, tracks_NC=tracks_NC)
         if passes == 1:
             return both_NC
         with_text_BnC, without_BnC = both_NC.view(2, count, -1, both_NC.shape[-1])
@@ -209,12 +224,14 @@ def _passes(request: Request, levels: Sequence[float]) -> set[int]:
 
 def _prepare(
     model: TextToVideo, words: Words, count: int, passes: int, segment: Segment
-) -> tuple[Layout, TextFeatures]:
+) -> tuple[Layout, TextFeatures, Tensor | None]:
     device = next(model.parameters()).device
     layout = Layout([segment] * (count * passes), device)
     text = words.pack(count, passes == 2, layout)
+    tracks_NC = words.draw(segment, passes)
     with half_precision(device):
-        return layout, model.encode_text(text.to(device))
+        features = model.encode_text(text.to(device))
+    return layout, features, None if tracks_NC is None else tracks_NC.to(device)
 
 
 def _noise_table(

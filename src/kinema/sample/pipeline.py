@@ -19,6 +19,9 @@ from kinema.captions.vocabulary import Vocabulary
 from kinema.card import Card
 from kinema.codec.autoencoder import VideoAutoencoder
 from kinema.config import Config, WorldsConfig
+from kinema.data import Tracks
+from kinema.model.layout import Layout, Segment
+from kinema.model.planner import Planner, plan
 from kinema.model.transformer import TextToVideo
 from kinema.sample.compose import Frame, compose
 from kinema.sample.condition import condition_of
@@ -29,7 +32,7 @@ from kinema.sample.rollout import Native, lead_back, sample
 from kinema.sample.task import Run
 from kinema.sample.video import Video
 from kinema.sample.weights import WeightsFolder
-from kinema.shapes import FRAMES_PER_LATENT, MIN_SIDE, VideoShape
+from kinema.shapes import FRAMES_PER_LATENT, MIN_SIDE, TokenGrid, VideoShape
 
 BRIDGE_SEED = 2**62  # added to a clip's seed for the noise of the part that leads back to its start
 
@@ -46,6 +49,7 @@ class Pipeline:
         tokenizer: prompt → tokens.
         vocabulary: the words that the model knows.
         sha256: checksum of the weights' files.
+        planner: decides where bodies go before anything is drawn, if the model can be told it.
     """
 
     card: Card
@@ -55,6 +59,7 @@ class Pipeline:
     tokenizer: CaptionTokenizer
     vocabulary: Vocabulary
     sha256: str = ""
+    planner: Planner | None = None
 
     def generate(
         self,
@@ -116,7 +121,8 @@ class Pipeline:
             seeds = [request.seed + index for index in pack]
             noise_BCTHW = torch.stack([draw_noise(seed, condition.shape) for seed in seeds])
             known = condition.repeated(len(pack))
-            latents_BCTHW = sample(self.model, self._words(request), request, known, noise_BCTHW, self.native, report)
+            words = dataclasses.replace(self._words(request), tracks=self._plans(request, seeds))
+            latents_BCTHW = sample(self.model, words, request, known, noise_BCTHW, self.native, report)
             latents_BCTHW = latents_BCTHW[:, :, : task.shape.latent.frames]
             if task.bridge:
                 report = _part_of(on_step, place * 2 + 1, rounds)
@@ -189,6 +195,19 @@ class Pipeline:
         negative = always(request.negative) if request.negative.strip() else ()
         return Words((*always(request.prompt), *beats), negative, self.tokenizer, self.config.text.max_tokens)
 
+    def _plans(self, request: Request, seeds: list[int]) -> tuple[Tracks, ...]:
+        """Where the bodies of each variation go, if nothing but words says what is to be seen.
+
+        A planner knows the frame rate and the proportions of its clips alone, and nothing of given frames.
+        """
+        card, task, shape = self.card, request.task, request.shape
+        is_native = request.fps == card.fps and shape.height * card.width == shape.width * card.height
+        if self.planner is None or not is_native or task.given or task.base_THW3 is not None or task.begin:
+            return ()
+        latent_frames = VideoShape(card.frames, card.height, card.width).latent.frames
+        text = self._words(request).pack(1, False, Layout([Segment(TokenGrid(latent_frames, 1, 1), card.fps)]))
+        return tuple(plan(self.planner, text, seed) for seed in seeds)
+
     def _bridge(self, request: Request, latents_BCTHW: Tensor, seeds: list[int], on_step: OnStep | None) -> Tensor:
         """The latent frames that lead from the end of a clip back to its start."""
         length = request.task.bridge // FRAMES_PER_LATENT
@@ -223,4 +242,5 @@ def load(name_or_folder: str | Path = "nano") -> Pipeline:
         folder.tokenizer(),
         folder.vocabulary(),
         folder.sha256(),
+        folder.planner(),
     )

@@ -1,7 +1,7 @@
 """A folder of exported weights: which files it holds, and how they become modules, strictly.
 
 ``config.json``, ``codec.safetensors``, ``model.safetensors``, ``tokenizer.json``, ``vocabulary.json``, ``card.json``
-and, for people, ``card.md``.
+and, for people, ``card.md``. A model that can be told where bodies go may have a ``planner.safetensors``.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ from kinema.errors import InputError, KinemaError
 if TYPE_CHECKING:  # torch takes seconds to import; `kinema info` and every check of a command need only the JSON files
     from kinema.captions.tokenizer import CaptionTokenizer
     from kinema.codec.autoencoder import VideoAutoencoder
+    from kinema.model.planner import Planner
     from kinema.model.transformer import TextToVideo
 
 BUILT_IN = Path(__file__).parent.parent / "weights"
 FILES = ("config.json", "codec.safetensors", "model.safetensors", "tokenizer.json", "vocabulary.json", "card.json")
-HASHED = FILES[:4]
+PLANNER = "planner.safetensors"
+HASHED = (*FILES[:4], PLANNER)
 
 
 @dataclass(frozen=True)
@@ -116,11 +118,25 @@ class WeightsFolder:
             model.load_state_dict(load_file(self.path / "model.safetensors"))  # bfloat16 → the modules' float32
         return model
 
+    def planner(self) -> Planner | None:
+        """What decides where bodies go, ready to use, or None if these weights have none."""
+        from safetensors.torch import load_file
+
+        from kinema.model.planner import planner_of
+
+        if not (self.path / PLANNER).is_file():
+            return None
+        planner = planner_of(self.config(), self.tokenizer().vocab_size).eval().requires_grad_(False)
+        with self._reading(PLANNER):
+            planner.load_state_dict(load_file(self.path / PLANNER))
+        return planner
+
     def sha256(self) -> str:
         """Checksum of the tensors, the tokenizer and the config: all that a video's bytes depend on."""
         digest = hashlib.sha256()
-        for name in HASHED:
-            digest.update((self.path / name).read_bytes())
+        for path in (self.path / name for name in HASHED):
+            if path.name != PLANNER or path.is_file():
+                digest.update(path.read_bytes())
         return digest.hexdigest()
 
     @contextmanager

@@ -14,16 +14,19 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from kinema.codec.autoencoder import VideoAutoencoder
 from kinema.config import Config, TrainConfig
+from kinema.model.planner import planner_of
 from kinema.shapes import PATCH, TokenGrid, VideoShape
 from kinema.train.checkpoint import KEEP
 from kinema.train.codec_data import POOL_CLIPS, frames_per_crop
 from kinema.train.optimizer import split_parameters
 from kinema.train.parallel import Team
+from kinema.train.planner import settings_of
 from kinema.train.speed import flops_of_clip, meta_model, peak_flops
 
 TEXT_TOKENS = 80.0  # of a clip, about: short forms, summaries and beats of the worlds
 USED_SHARE = {"cpu": 0.05, "cuda": 0.35}  # of the peak speed: measured for nano on two CPU cores; assumed on GPUs
 SAVED_FLOATS = 38  # kept for the backward pass, a token and channel of a block; a test counts them
+BODIES = 3  # of a clip, about
 FLOAT32, BFLOAT16 = 4, 2  # bytes
 SAVED_CODEC_FLOATS = 1.4  # kept for the backward pass, a pixel and channel of the codec's width; counted too
 
@@ -80,6 +83,22 @@ def estimate_codec(config: Config, team: Team) -> dict[str, Any]:
     pools = 2 * clips * worlds.frames * worlds.height * worlds.width * 3
     units = train.batch * frames
     return _told(codec, train, team, total, units, "frames", activations, pools, sharded=False)
+
+
+def estimate_planner(config: Config, team: Team) -> dict[str, Any]:
+    """What training the planner takes, if clips have as many bodies as those of the worlds."""
+    train = settings_of(config)
+    with torch.device("meta"):
+        planner = planner_of(config, config.text.vocab_size)
+    places = 1 + BODIES * (1 + planner.moments)
+    readers = sum(p.numel() for p in planner.text_encoder.blocks.parameters())
+    drawers = sum(p.numel() for p in planner.blocks.parameters())
+    flops = 6.0 * train.steps * train.batch * (readers * TEXT_TOKENS + drawers * places)
+    floats = (
+        SAVED_FLOATS * config.planner.width * (config.planner.depth * places + config.planner.text_depth * TEXT_TOKENS)
+    )
+    activations = train.batch / team.processes * floats * (BFLOAT16 if train.bf16 else FLOAT32)
+    return _told(planner, train, team, flops, train.batch, "clips", activations, 0.0, sharded=False)
 
 
 def _told(

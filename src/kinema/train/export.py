@@ -20,7 +20,9 @@ from kinema.train.checkpoint import newest_checkpoint, read_tensors
 from kinema.train.loop import exported_average
 
 
-def export(config: Config, codec_run: Path, model_run: Path, out: Path, card: Card) -> Path:
+def export(
+    config: Config, codec_run: Path, model_run: Path, out: Path, card: Card, planner: Path | None = None
+) -> Path:
     """Writes the weights of two runs, the model's averaged ones: matrices and kernels in bfloat16, the rest as it is.
 
     Args:
@@ -29,6 +31,7 @@ def export(config: Config, codec_run: Path, model_run: Path, out: Path, card: Ca
         model_run: run folder of the model, with checkpoints, ``tokenizer.json`` and ``vocabulary.json``.
         out: the folder to write; an older one is replaced.
         card: what the weights are for, how they were trained and how they score.
+        planner: the planner's weights; there need be none.
 
     Returns:
         ``out``.
@@ -54,6 +57,8 @@ def export(config: Config, codec_run: Path, model_run: Path, out: Path, card: Ca
             shutil.copyfile(source, part / source.name)
         save_file(_halved(load_file(codec)), part / codec.name)
         save_file(_halved(read_tensors(checkpoint, f"{average}.")), part / "model.safetensors")
+        if planner is not None and planner.is_file():
+            save_file(_halved(load_file(planner)), part / planner.name)
         configs.save(config, part / "config.json")
         save_card(card, part / "card.json")
         save_text(card, part / "card.md")

@@ -15,7 +15,7 @@ from kinema.worlds import palette
 
 MOMENT = 2  # frames from one moment to the next
 MAX_BODIES = 8  # the largest at their largest; more are a crowd, which words tell better than boxes
-GLASS = "glass"  # the colour of what light passes
+CLEAR = "clear"  # the colour of what light passes unchanged: lenses, and drops of water
 
 
 def moments(frames: int) -> int:
@@ -40,10 +40,15 @@ def tracks_of(bodies: Sequence[BodyInfo], ids_THW: NDArray[np.int16]) -> Tracks:
     largest = sorted(boxes, key=lambda body: -_area(boxes[body]))[:MAX_BODIES]
     kept = sorted(largest)
     return Tracks(
-        tuple(GLASS if palette.MATERIALS[bodies[b].material].index else bodies[b].color for b in kept),
+        tuple(_color(bodies[b]) for b in kept),
         tuple(bodies[b].shape for b in kept),
         np.stack([boxes[b] for b in kept], axis=1) if kept else np.zeros((len(ids_SHW), 0, 4), np.float32),
     )
+
+
+def _color(body: BodyInfo) -> str:
+    is_clear = body.material == "water" or (body.color == "white" and palette.MATERIALS[body.material].index > 0)
+    return CLEAR if is_clear else body.color
 
 
 def _boxes(seen_SHW: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -1,0 +1,238 @@
+"""Trains the planner on the words and the tracks of a cache of latents.
+
+Suffixes: B plans of a batch, K bodies, S moments, P places, 4 sides, C channels, M things of one sort.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from kinema.captions.tokenizer import CaptionTokenizer, TimedText
+from kinema.codec.pixels import half_precision
+from kinema.config import Config, TrainConfig, to_dict
+from kinema.data import Tracks
+from kinema.errors import InputError
+from kinema.files import whole_file
+from kinema.model.planner import END, GRID, Planner, Plans, planner_of
+from kinema.train.latents import LatentDataset, load_latents
+from kinema.train.loop import Number, fit, generator_of
+from kinema.train.metrics import Records
+from kinema.train.model import learn_words, split
+from kinema.train.packs import draw_words
+from kinema.train.parallel import ALONE, Team
+from kinema.worlds import palette
+from kinema.worlds.narration.words import COLOR_WORDS
+from kinema.worlds.tracks import moments
+
+FILE = "planner/planner.safetensors"  # in the run folder of the model
+CROWDS = 4  # groups of a step's clips by how many bodies they have, so that few places are empty
+SEED = 31
+
+RECOLORED = tuple(color for color in palette.COLORS if color not in palette.NEUTRAL_COLORS)
+_COLOR_OF = {word: color for color in RECOLORED for word in COLOR_WORDS[color]}
+_COLOR_WORD = re.compile(rf"\b({'|'.join(_COLOR_OF)})\b")
+
+
+def train_planner(config: Config, out: Path, stop_after: float | None = None, team: Team = ALONE) -> Path:
+    """Trains the planner of a model; called again with the same arguments, it resumes.
+
+    Args:
+        config: the whole recipe.
+        out: the run folder of the model: ``latents`` are read there, and ``planner/`` and the tokenizer are written.
+        stop_after: seconds after which to stop at a checkpoint.
+        team: the processes; all call with the same arguments, and together they do what one would.
+
+    Returns:
+        The weights' file; it is there when training is done.
+
+    Raises:
+        InputError: the recipe has no planner, there are no latents with tracks, or too few.
+    """
+    train = settings_of(config)
+    data = load_latents(out / "latents")
+    training, held_out = split(data, train.batch, out / "latents")
+    tokenizer = learn_words([data.captions[clip] for clip in training], config.text.vocab_size, out, team)
+    training, held_out = (_with_tracks(data, clips, config) for clips in (training, held_out))
+    if len(training) < train.batch or not held_out:
+        raise InputError(
+            f"{out / 'latents'} tells of {len(training)} clips where bodies are: delete it and make it again"
+        )
+    torch.manual_seed(train.seed)
+    planner = planner_of(config, tokenizer.vocab_size)
+
+    def loss_fn(step: int) -> tuple[Tensor, dict[str, Number]]:
+        rng = generator_of(train.seed, step)
+        order = torch.randint(len(training), (train.batch,), generator=rng).tolist()
+        drawn = draw_plans(data, [training[place] for place in order], train, config.planner.recolored_share, rng)
+        return plan_loss(planner, drawn, tokenizer, team)
+
+    @torch.no_grad()
+    def on_validation(step: int, averaged: nn.Module) -> Records:
+        assert isinstance(averaged, Planner)
+        drawn = draw_plans(data, held_out, train, 0.0, torch.Generator().manual_seed(SEED))
+        with half_precision(team.device, train.bf16):
+            loss, values = plan_loss(averaged, drawn, tokenizer)
+        return {f"held_out_{name}": float(value) for name, value in values.items()} | {"held_out": float(loss)}
+
+    result = fit(
+        planner,
+        loss_fn,
+        train,
+        out / FILE.partition("/")[0],
+        units_per_step=train.batch,
+        unit="clips",
+        on_validation=on_validation,
+        stop_after=stop_after,
+        settings={"planner": to_dict(config)["planner"], "text": to_dict(config)["text"], "clips": data.total},
+        team=team,
+    )
+    if team.leads and result.finished:
+        with whole_file(out / FILE) as part:
+            save_file({name: x.cpu() for name, x in result.module.state_dict().items()}, part)
+    team.wait()
+    return out / FILE
+
+
+def settings_of(config: Config) -> TrainConfig:
+    """How the planner of a recipe is trained; words come in the shares in which the model reads them.
+
+    Raises:
+        InputError: the recipe has none, or a network that cannot be.
+    """
+    planner, model = config.planner, config.train_model
+    if not planner.width:
+        raise InputError("this recipe has no planner: set planner.width to its channels, for example 192")
+    if planner.width < 1 or planner.heads < 1 or planner.width % (2 * planner.heads):
+        wanted = f"give a multiple of {2 * planner.heads}" if planner.heads > 0 else "set planner.heads to at least 1"
+        raise InputError(f"planner.width {planner.width} with {planner.heads} heads is not possible: {wanted}")
+    if not 0 <= planner.recolored_share <= 1:
+        raise InputError(f"planner.recolored_share {planner.recolored_share:g} is not possible: give 0 to 1")
+    return TrainConfig(
+        steps=planner.steps,
+        batch=planner.batch,
+        muon_lr=planner.muon_lr,
+        adamw_lr=planner.adamw_lr,
+        decay_share=0.6,
+        ema_decay=0.995,
+        text_dropout=0.0,
+        short_share=model.short_share,
+        beats_dropout=model.beats_dropout,
+        seed=model.seed + SEED,
+    )
+
+
+Drawn = tuple[TimedText, Tracks]
+
+
+def draw_plans(
+    data: LatentDataset, clips: Sequence[int], train: TrainConfig, recolored_share: float, rng: torch.Generator
+) -> list[Drawn]:
+    """The words and tracks of the clips of a step, some in other colours."""
+    last_s = [(data.latents_CTHW[clip].shape[1] - 1) * 4 / data.fps[clip] for clip in clips]
+    texts = draw_words([data.captions[clip] for clip in clips], last_s, train, rng)
+    chances = torch.rand(len(clips), generator=rng).tolist()
+    drawn = []
+    for clip, lines, chance in zip(clips, texts, chances, strict=True):
+        tracks = data.tracks[clip]
+        assert tracks is not None
+        turn = dict(zip(RECOLORED, (RECOLORED[i] for i in torch.randperm(len(RECOLORED), generator=rng)), strict=True))
+        colors = tuple(turn.get(color, color) for color in tracks.colors)
+        kept_apart = palette.HELD_OUT.get(data.sources[clip].family, ())
+        if chance < recolored_share and not any(pair in kept_apart for pair in zip(colors, tracks.shapes, strict=True)):
+            lines, tracks = _recolored(lines, turn), dataclasses.replace(tracks, colors=colors)
+        drawn.append((lines, tracks))
+    return drawn
+
+
+def _recolored(lines: TimedText, turn: dict[str, str]) -> TimedText:
+    """The same lines with other words for colours, plain ones for plain ones."""
+
+    def other(match: re.Match[str]) -> str:
+        color = _COLOR_OF[match[0]]
+        words = COLOR_WORDS[turn[color]]
+        return words[COLOR_WORDS[color].index(match[0]) % len(words)]
+
+    return tuple((_COLOR_WORD.sub(other, text), start_s, end_s) for text, start_s, end_s in lines)
+
+
+def plan_loss(
+    planner: Planner, drawn: Sequence[Drawn], tokenizer: CaptionTokenizer, team: Team = ALONE
+) -> tuple[Tensor, dict[str, Number]]:
+    """Mean nats of a body and mean nats of a box, added, so that the few bodies count as much as the many boxes.
+
+    Args:
+        planner: on the device of the team.
+        drawn: the clips of the whole step; every process takes its share.
+        tokenizer: of the words.
+        team: the processes, whose parts add up.
+
+    Returns:
+        The loss and its parts to record, and the share of bodies whose colour and shape are the likeliest ones.
+    """
+    things = sum(len(tracks.colors) + 1 for _, tracks in drawn)
+    bodies = max(1, sum(len(tracks.colors) for _, tracks in drawn))
+    boxes = bodies * planner.moments
+    mine = sorted(drawn, key=lambda one: len(one[1].colors))[team.process :: team.processes]
+    sums: dict[str, Tensor] = {}
+    for first in range(0, len(mine), size := -(-len(mine) // CROWDS)):
+        crowd = mine[first : first + size]
+        for name, value in _sums(planner, crowd, tokenizer, team.device).items():
+            sums[name] = sums[name] + value if name in sums else value
+    kinds = sums["color"] / things + sums["shape"] / bodies
+    places = (sums["seen"] + sums["sides"]) / boxes
+    told: dict[str, Number] = {
+        "color_nats": sums["color"].detach() / things,
+        "shape_nats": sums["shape"].detach() / bodies,
+        "box_nats": places.detach(),
+        "kinds_right": sums["right"] / bodies,
+    }
+    return kinds + places, told
+
+
+def _sums(
+    planner: Planner, crowd: Sequence[Drawn], tokenizer: CaptionTokenizer, device: torch.device
+) -> dict[str, Tensor]:
+    """Nats of the colours, shapes, of whether boxes are seen and of their sides; and bodies that are told right."""
+    plans = Plans.of([tracks for _, tracks in crowd]).to(device)
+    words = planner.read(tokenizer.pack([lines for lines, _ in crowd], planner.max_tokens).to(device))
+    body_BPC, box_BSKC = planner(plans, *words)
+    place_P = torch.arange(body_BPC.shape[1], device=device)
+    color_BP = F.pad(plans.color_BK, (0, 1)).where(place_P < plans.count_B[:, None], END)
+    is_drawn_BP, is_body_BK = place_P <= plans.count_B[:, None], place_P[:-1] < plans.count_B[:, None]
+    color_logits = planner.color_proj(body_BPC).float()
+    shape_logits = planner.shape_logits(body_BPC[:, :-1], plans.color_BK).float()[is_body_BK]
+    right = color_logits[:, :-1].argmax(-1)[is_body_BK] == plans.color_BK[is_body_BK]
+    right = right & (shape_logits.argmax(-1) == plans.shape_BK[is_body_BK])
+
+    is_box_BSK = is_body_BK[:, None].expand_as(plans.seen_BSK)
+    x_MC, seen_M = box_BSKC[is_box_BSK], plans.seen_BSK[is_box_BSK]
+    seen = F.binary_cross_entropy_with_logits(planner.seen_proj(x_MC)[:, 0].float(), seen_M.float(), reduction="sum")
+    moved_M4 = (plans.box_BSK4 - plans.before()[0] + GRID)[is_box_BSK & plans.seen_BSK]
+    x_MC = x_MC[seen_M]
+    sides = [
+        F.cross_entropy(
+            planner.distance_logits(x_MC, side, moved_M4.unbind(1)[:side]).float(), moved_M4[:, side], reduction="sum"
+        )
+        for side in range(4)
+    ]
+    return {
+        "color": F.cross_entropy(color_logits[is_drawn_BP], color_BP[is_drawn_BP], reduction="sum"),
+        "shape": F.cross_entropy(shape_logits, plans.shape_BK[is_body_BK], reduction="sum"),
+        "seen": seen,
+        "sides": torch.stack(sides).sum(),
+        "right": right.sum(),
+    }
+
+
+def _with_tracks(data: LatentDataset, clips: Sequence[int], config: Config) -> list[int]:
+    """The clips of native duration that have tracks."""
+    whole = moments(config.worlds.frames)
+    return [clip for clip in clips if (tracks := data.tracks[clip]) is not None and len(tracks.box_SB4) == whole]
