@@ -59,4 +59,6 @@ trap 'kill $maker 2> /dev/null || true' EXIT
 
 kinema train codec --out "$out/codec" "${set[@]}"
 kinema train model --codec "$out/codec" --out "$out/model" "${set[@]}"
+kinema train planner --out "$out/model" "${set[@]}"
+kinema train model --codec "$out/codec" --out "$out/model" "${set[@]}" # is done: exports once more, with the planner
 kinema info --weights "$out/model/weights"

@@ -15,6 +15,7 @@ settings=(
   --set codec.width=48 --set codec.latent_width=96 # discs on white
   --set text.width=64 --set text.depth=1 --set text.heads=1 # three sentences
   --set model.width=192 --set model.depth=6 --set model.heads=3 --set model.detail_width=0
+  --set model.tracks=false --set train_model.tracks_share=0 --set planner.width=0 # the given frames say where balls go
   --set train_codec.steps=500 --set train_codec.batch=8 --set train_codec.ema_decay=0.99
   --set train_model.batch=16 --set train_model.checkpoint_every=50
 )

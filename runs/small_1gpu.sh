@@ -21,12 +21,12 @@ settings=(worlds.clips=16000 train_codec.checkpoint_every=1000 train_model.check
 set=()
 for setting in "${settings[@]}" ${EXTRA:-}; do set+=(--set "$setting"); done
 
-train() { # codec or model, and its options: goes on until it is done or the time is up
-  local what=$1 left=$((stage_s - SECONDS))
-  shift
+train() { # what, its folder, the folder and section of its run, and options: goes on until it is done or the time is up
+  local what=$1 folder=$2 run=$3 section=$4 left=$((stage_s - SECONDS))
+  shift 4
   [ "$left" -gt 0 ] || exit 75
-  python -m kinema train "$what" --preset "$preset" --out "$out/$what" "${set[@]}" --stop-after "$left" "$@"
-  python - "$out/$what" "train_$what" <<'END' || exit 75
+  python -m kinema train "$what" --preset "$preset" --out "$folder" "${set[@]}" --stop-after "$left" "$@"
+  python - "$run" "$section" <<'END' || exit 75
 import json, sys
 from pathlib import Path
 from kinema.train.metrics import read_metrics
@@ -45,7 +45,9 @@ mkdir -p "$out"
 maker=$!
 trap 'kill $maker 2> /dev/null || true' EXIT
 
-train codec
-train model --codec "$out/codec"
+train codec "$out/codec" "$out/codec" train_codec
+train model "$out/model" "$out/model" train_model --codec "$out/codec"
+train planner "$out/model" "$out/model/planner" planner
+train model "$out/model" "$out/model" train_model --codec "$out/codec" # is done: exports once more, with the planner
 python -m kinema info --weights "$out/model/weights"
 python -m kinema generate "a red ball falls onto a grey floor and bounces" --weights "$out/model/weights" --out "$out/ball.mp4"

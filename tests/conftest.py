@@ -13,6 +13,7 @@ from kinema.captions.tokenizer import CaptionTokenizer
 from kinema.captions.vocabulary import Vocabulary
 from kinema.card import Card, SamplingDefaults, save_card, save_text
 from kinema.codec.autoencoder import VideoAutoencoder, save_codec
+from kinema.model.planner import planner_of
 from kinema.model.transformer import TextToVideo
 
 TINY = configs.override(
@@ -21,6 +22,7 @@ TINY = configs.override(
         *("codec.width=24", "codec.latent_width=32", "codec.depth=1"),
         *("text.vocab_size=300", "text.width=32", "text.depth=1", "text.heads=2", "text.max_tokens=64"),
         *("model.width=64", "model.depth=2", "model.heads=2", "model.detail_width=0"),
+        *("model.tracks=false", "planner.width=0", "train_model.tracks_share=0"),
         "train_model.image_share=0",
     ],
 )
@@ -37,7 +39,12 @@ def write_random_weights(folder: Path, config: configs.Config = TINY) -> Path:
     folder.mkdir(parents=True)
     save_codec(codec, folder)
     save_file({name: tensor.bfloat16() for name, tensor in model.state_dict().items()}, folder / "model.safetensors")
-    CaptionTokenizer.train(CAPTIONS, config.text.vocab_size).save(folder / "tokenizer.json")
+    tokenizer = CaptionTokenizer.train(CAPTIONS, config.text.vocab_size)
+    tokenizer.save(folder / "tokenizer.json")
+    if config.planner.width:
+        planner = planner_of(config, tokenizer.vocab_size)
+        state = {name: (x + 0.2 * torch.randn_like(x)).bfloat16() for name, x in planner.state_dict().items()}
+        save_file(state, folder / "planner.safetensors")
     Vocabulary.from_captions(CAPTIONS).save(folder / "vocabulary.json")
     configs.save(config, folder / "config.json")
     worlds, sampling = config.worlds, SamplingDefaults(steps=2, guidance=3.0)

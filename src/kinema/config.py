@@ -183,9 +183,11 @@ def nano() -> Config:
         ema_decay=0.995,
         short_share=0.75,
         beats_dropout=0.6,
+        tracks_share=0.8,
     )
     return Config(
-        model=ModelConfig(detail_width=160),
+        model=ModelConfig(detail_width=160, tracks=True),
+        planner=PlannerConfig(width=192),
         flow=FlowConfig(shift=1.5, logit_std=1.5, clean_first_share=0.3, independent_share=0.3),
         train_codec=codec,
         train_model=model,
@@ -205,7 +207,8 @@ def _scaled(name: str, side: int, width: int, depth: int, codec_width: int, step
         worlds=WorldsConfig(height=side, width=side, clips=100_000),
         codec=CodecConfig(width=codec_width, latent_width=2 * codec_width),
         text=TextConfig(vocab_size=4096, width=width // 2, depth=6, heads=width // 128),
-        model=ModelConfig(width=width, depth=depth, heads=width // 64),
+        model=ModelConfig(width=width, depth=depth, heads=width // 64, tracks=True),
+        planner=recipe.planner,
         flow=recipe.flow,
         train_codec=codec,
         train_model=model,

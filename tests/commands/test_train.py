@@ -22,6 +22,8 @@ TINY = [
     *("codec.width=12", "codec.latent_width=24", "codec.depth=1"),
     *("text.vocab_size=300", "text.width=32", "text.depth=1", "text.heads=2", "text.max_tokens=48"),
     *("model.width=32", "model.depth=1", "model.heads=1", "model.detail_width=32", "model.detail_depth=1"),
+    *("planner.width=16", "planner.depth=1", "planner.text_depth=1", "planner.heads=2"),
+    *("planner.steps=3", "planner.batch=4"),
     *("train_codec.steps=2", "train_codec.batch=1", "train_codec.warmup_steps=1"),
     *("train_model.steps=4", "train_model.batch=4", "train_model.warmup_steps=1", "train_model.image_steps=1"),
     *(
@@ -94,14 +96,39 @@ def test_exported_weights_may_serve_another_model_whose_card_counts_both_runs(tr
     weights, out = tmp_path / "weights", tmp_path / "run"
     shutil.copytree(trained / "weights", weights)
     first = WeightsFolder(weights).card()
-    save_card(replace(first, sampling=SamplingDefaults(steps=7, guidance=3.5, solver="heun")), weights / "card.json")
+    chosen = SamplingDefaults(steps=7, guidance=3.5, solver="heun", shift=2.5)
+    save_card(replace(first, sampling=chosen), weights / "card.json")
     assert main(["train", "model", "--codec", str(weights), "--init", str(weights), "--out", str(out), *SET]) == 0
     card = WeightsFolder(out / "weights").card()
-    assert card.sampling == SamplingDefaults(steps=7, guidance=3.5, solver="heun", shift=1.5)
+    assert first.sampling.shift == 1.5 and card.sampling == chosen
     assert card.training["codec_steps"] == 2 and card.scores["codec_held_out_psnr"] == 20.0
     assert card.training["model_steps"] == 8
     assert float(card.training["model_flops"]) == pytest.approx(2 * float(first.training["model_flops"]), rel=0.01)
     assert card.training["model_runs"].startswith("4 steps (") and ", then 4 steps (" in card.training["model_runs"]
+
+
+def test_a_planner_is_exported_with_the_model_and_decides_where_bodies_go(
+    trained: Path, codec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from safetensors.torch import load_file
+
+    import kinema
+
+    out = tmp_path / "run"
+    shutil.copytree(trained, out)
+    command = ["train", "model", "--codec", str(codec), "--out", str(out), *SET]
+    assert kinema.load(out / "weights").planner is None
+    assert main(["train", "planner", "--out", str(out), *SET, "--stop-after", "0.001"]) == 0
+    assert not (out / "planner" / "planner.safetensors").exists()  # training is not done
+    assert main(["train", "planner", "--out", str(out), *SET]) == 0
+    capsys.readouterr()
+    assert main(command) == 0
+    made = load_file(out / "planner" / "planner.safetensors")
+    planner = kinema.load(out / "weights").planner
+    assert planner is not None
+    for name, tensor in planner.state_dict().items():
+        assert (tensor == made[name].bfloat16().float()).all() or tensor.ndim < 2, name
+    assert WeightsFolder(out / "weights").sha256() != WeightsFolder(trained / "weights").sha256()
 
 
 def test_the_other_average_may_be_exported_afterwards(trained: Path, codec: Path) -> None:
@@ -189,7 +216,15 @@ CODEC = ("--codec", "CODEC")
         ("latents", ("--codec", "CODEC", "--workers", "0"), "give 1 or more processes"),
         ("model", ("--codec", "CODEC", "--workers", "2"), "--workers is for `kinema train latents`"),
         ("codec", ("--workers", "2"), "--workers is for `kinema train latents`"),
-        ("latents", ("--codec", "CODEC", "--init", "nano"), "--init is for networks that are trained"),
+        ("latents", ("--codec", "CODEC", "--init", "nano"), "--init is for the codec and the model"),
+        ("planner", ("--init", "nano"), "--init is for the codec and the model"),
+        ("planner", ("--codec", "CODEC"), "--codec is for `kinema train latents` and `kinema train model`"),
+        ("planner", ("--set", "planner.width=0"), "set planner.width to its channels"),
+        ("planner", ("--set", "planner.width=20"), "give a multiple of 8"),
+        ("planner", ("--set", "planner.recolored_share=2"), "planner.recolored_share 2 is not possible"),
+        ("planner", ("--set", "planner.width=32"), "no latents in"),
+        ("model", (*CODEC, "--set", "train_model.tracks_share=1.5"), "is not possible: give 0 to 1"),
+        ("model", (*CODEC, "--set", "train_model.tracks_share=0.5"), "set model.tracks=true"),
         ("latents", ("--codec", "CODEC", "--data", "."), "--data is for `kinema train codec`"),
         ("latents", ("--codec", "STARTED", "--data", "."), "--data is for `kinema train codec`"),
         ("latents", ("--codec", "STARTED", "--stop-after", "0"), "--stop-after 0 is not possible"),

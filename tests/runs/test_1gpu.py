@@ -20,6 +20,8 @@ EXTRA = [
     *("worlds.samples_per_pixel=1", "codec.width=12", "codec.latent_width=24", "codec.depth=1"),
     *("text.vocab_size=300", "text.width=32", "text.depth=1", "text.heads=2", "text.max_tokens=48"),
     *("model.width=32", "model.depth=1", "model.heads=1", "model.detail_width=32", "model.detail_depth=1"),
+    *("planner.width=16", "planner.depth=1", "planner.text_depth=1", "planner.heads=2"),
+    *("planner.steps=2", "planner.batch=4"),
     *("train_codec.steps=2", "train_codec.batch=1", "train_codec.warmup_steps=1"),
     *("train_model.steps=4", "train_model.batch=4", "train_model.image_steps=1", "train_model.short_steps=1"),
 ]
@@ -52,6 +54,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_recipe_for_one_gpu_from_nothing_to_a_video(small: Path) -> None:
     assert [line["step"] for line in read_metrics(small / "model") if "loss" in line] == [1, 2, 3, 4]
     assert read_video(small / "ball.mp4").pixels_THW3.shape == (5, 32, 32, 3)
+    assert WeightsFolder(small / "model" / "weights").planner() is not None
 
 
 @pytest.mark.skipif(not RUNS.exists(), reason="the scripts are not part of an installation")
@@ -64,5 +67,7 @@ def test_the_built_in_models_recipe_takes_the_steps_that_fit(small: Path, tmp_pa
     for network in ("codec", "model"):
         steps = [line["step"] for line in read_metrics(tmp_path / network) if "loss" in line]
         assert steps == list(range(1, 21))
-    card = WeightsFolder(tmp_path / "model" / "weights").card()
+    weights = WeightsFolder(tmp_path / "model" / "weights")
+    assert weights.planner() is not None
+    card = weights.card()
     assert (card.training["codec_steps"], card.training["model_steps"]) == (20, 20)

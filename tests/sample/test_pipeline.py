@@ -17,15 +17,19 @@ import kinema.model.layers
 from conftest import TINY, write_random_weights
 from kinema.clips.video_io import read_video
 from kinema.codec import pixels
+from kinema.config import override
 from kinema.errors import InputError
 from kinema.flow.guidance import guide
 from kinema.model.layout import Layout, Segment
+from kinema.model.planner import plan
+from kinema.model.tracks import draw_tracks
 from kinema.sample import generate
 from kinema.sample.condition import Condition
 from kinema.sample.order import Order
 from kinema.sample.pipeline import Pipeline
 from kinema.sample.request import Request
 from kinema.sample.video import Video
+from kinema.shapes import TokenGrid
 
 PROMPT = "a red ball falls"
 
@@ -70,6 +74,72 @@ def test_an_image_is_the_first_frame_of_a_clip_of_training(pipeline: Pipeline, f
     assert short_CTHW.shape[1] == short.shape.latent.frames == 1 + (frames - 1) // 4
     torch.testing.assert_close(short_CTHW, pipeline.sample(whole)[0][:, : short_CTHW.shape[1]])
     assert pipeline.make(short).pixels.shape == (frames, 64, 64, 3)
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+    """A model that can be told where bodies go, and a planner."""
+    config = override(TINY, ["model.tracks=true", "planner.width=16", "planner.heads=2", "planner.depth=1"])
+    return kinema.load(write_random_weights(tmp_path_factory.mktemp("weights") / "planned", config))
+
+
+def told_to(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, **order: Any) -> list[torch.Tensor | None]:
+    """What the denoiser is told of tracks, at every call."""
+    heard: list[torch.Tensor | None] = []
+    forward = pipeline.model.forward
+
+    def listen(*args: Any, tracks_NC: torch.Tensor | None = None) -> torch.Tensor:
+        heard.append(tracks_NC)
+        return forward(*args, tracks_NC=tracks_NC)
+
+    monkeypatch.setattr(pipeline.model, "forward", listen)
+    pipeline.sample(pipeline.request(Order(PROMPT, **order)))
+    monkeypatch.undo()
+    return heard
+
+
+def test_a_plan_is_told_to_the_pass_with_the_text(planned: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = [
+        plan(planned.planner, planned.tokenizer.pack([generate.always(PROMPT)], 64), seed)  # type: ignore[arg-type]
+        for seed in (5, 6)
+    ]
+    heard = told_to(planned, monkeypatch, seed=5, count=2, steps=3)
+    expected_NC = torch.cat([draw_tracks(tracks, TokenGrid(9, 4, 4)) for tracks in drawn])
+    assert len(heard) == 3 and not torch.equal(*expected_NC.chunk(2))
+    for tracks_NC in heard:
+        assert tracks_NC is not None
+        with_text_NC, without_NC = tracks_NC.chunk(2)
+        assert torch.equal(with_text_NC, expected_NC) and not without_NC.any()
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        *({"seconds": 5.0}, {"fps": 24.0, "seconds": 1.0}, {"size": (96, 64)}),
+        *({"image": np.zeros((64, 64, 3), np.uint8)}, {"remix": np.zeros((33, 64, 64, 3), np.uint8)}),
+    ],
+    ids=["longer", "faster", "wider", "image", "remix"],
+)
+def test_what_a_planner_does_not_know_is_drawn_without_it(
+    planned: Pipeline, monkeypatch: pytest.MonkeyPatch, order: dict[str, Any]
+) -> None:
+    assert set(told_to(planned, monkeypatch, **order)) == {None}
+
+
+def test_short_clips_larger_pictures_and_first_windows_have_a_plan(
+    planned: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for order in ({"seconds": 0.01}, {"seconds": 1.0}, {"size": (128, 128)}):
+        assert not any(heard is None for heard in told_to(planned, monkeypatch, **order))
+    windows = told_to(planned, monkeypatch, seconds=8.0, rollout=True)
+    first = [heard is not None for heard in windows]
+    assert first[0] and not first[-1] and first == sorted(first, reverse=True)
+
+
+def test_a_plan_changes_what_is_drawn(planned: Pipeline) -> None:
+    without = dataclasses.replace(planned, planner=None)
+    assert (planned.generate(PROMPT).pixels != without.generate(PROMPT).pixels).any()
+    np.testing.assert_array_equal(planned.generate(PROMPT).pixels, planned.generate(PROMPT).pixels)
 
 
 @pytest.mark.parametrize("solver", ["euler", "heun", "dpmpp", "unipc"])

@@ -108,6 +108,29 @@ def test_shards_that_are_there_are_not_made_of_clips_that_were_rendered_for_all(
     assert shards(tmp_path / "cache") == whole
 
 
+def test_tracks_come_back_as_they_were_made(tmp_path: Path) -> None:
+    save_random_codec(tmp_path / "codec")
+    make_latents(CONFIG, tmp_path / "codec", tmp_path / "cache")
+    data = load_latents(tmp_path / "cache")
+    clips = {clip.source.seed: clip for clip in noise_clips(WORLDS, range(WORLDS.clips))}
+    assert len(data.tracks) == WORLDS.clips
+    for source, tracks in zip(data.sources, data.tracks, strict=True):
+        made = clips[source.seed].tracks
+        assert tracks is not None and made is not None
+        assert (tracks.colors, tracks.shapes) == (made.colors, made.shapes)
+        assert (tracks.box_SB4 == made.box_SB4).all() and tracks.box_SB4.dtype == made.box_SB4.dtype
+
+
+def test_clips_without_tracks_have_none_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def render(worlds: WorldsConfig, seeds: Sequence[int], *options: int | None) -> Iterator[Clip]:
+        return (replace(clip, tracks=None) for clip in noise_clips(worlds, seeds))
+
+    monkeypatch.setattr(latents, "render_clips", render)
+    save_random_codec(tmp_path / "codec")
+    make_latents(CONFIG, tmp_path / "codec", tmp_path / "cache")
+    assert load_latents(tmp_path / "cache").tracks == [None] * WORLDS.clips
+
+
 def thread_counts(worlds: WorldsConfig, seeds: Sequence[int]) -> list[tuple[str, str, int]]:
     """What a worker's libraries were told, and what numba made of it."""
     import numba

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 from collections import Counter
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -13,10 +14,11 @@ from hypothesis import strategies as st
 
 from kinema.captions.tokenizer import CaptionTokenizer, timed_text
 from kinema.config import Config, FlowConfig, ModelConfig, TextConfig, TrainConfig, WorldsConfig
-from kinema.data import Beat, Caption, Source
+from kinema.data import Beat, Caption, Source, Tracks
 from kinema.errors import InputError
 from kinema.flow.path import data_from_velocity, interpolate, velocity
 from kinema.model.patches import patchify
+from kinema.model.tracks import draw_tracks
 from kinema.model.transformer import Block, TextToVideo
 from kinema.shapes import TokenGrid
 from kinema.train.latents import LatentDataset
@@ -106,6 +108,54 @@ def test_a_mixed_pack_learns_what_its_clips_alone_would(tokenizer: CaptionTokeni
     for name, value in values.items():
         parts = [float(numbers.get(name, 0.0)) for _, numbers in alone]
         assert float(value) == pytest.approx(sum(parts), rel=1e-4), name
+
+
+def with_tracks(data: LatentDataset) -> LatentDataset:
+    """Of all clips but the fourth, a red cube that fills the picture more and more."""
+    for clip, latents_CTHW in enumerate(data.latents_CTHW):
+        box_SB4 = np.zeros((1 + 2 * (latents_CTHW.shape[1] - 1), 1, 4), np.float32)
+        box_SB4[:, 0, 2:] = np.linspace(0.5, 1, len(box_SB4))[:, None]
+        data.tracks.append(None if clip == 3 else Tracks(("red",), ("cube",), box_SB4))
+    return data
+
+
+def test_tracks_are_told_of_a_share_of_the_clips_that_have_words_and_them(tokenizer: CaptionTokenizer) -> None:
+    data, train = with_tracks(dataset()), TrainConfig(text_dropout=0.3, tracks_share=0.6)
+    clips, told, spoken = list(range(len(SHAPES))), 0, 0
+    for seed in range(200):
+        drawn = draw_step(data, clips, grids_of(data, clips), train, FlowConfig(), torch.Generator().manual_seed(seed))
+        may = [d for d in drawn if d.words and d.clip != 3]
+        assert not any(d.told for d in drawn if d not in may)
+        told, spoken = told + sum(d.told for d in may), spoken + len(may)
+        pack = make_pack(data, drawn, tokenizer, 64)
+        if not any(d.told for d in drawn):
+            assert pack.tracks_NC is None
+            continue
+        assert pack.tracks_NC is not None
+        for d, tracks_NC in zip(drawn, pack.tracks_NC.split([d.grid.count for d in drawn]), strict=True):
+            tracks = data.tracks[d.clip]
+            assert torch.equal(tracks_NC, draw_tracks(tracks, d.grid)) if d.told and tracks else not tracks_NC.any()
+    assert told / spoken == pytest.approx(0.6, abs=0.05)
+
+
+def test_a_step_learns_from_tracks_and_is_scored_without(tokenizer: CaptionTokenizer) -> None:
+    data, clips = with_tracks(dataset()), [0, 1, 5]
+    torch.manual_seed(0)
+    model = TextToVideo(TEXT, dataclasses.replace(MODEL, tracks=True))
+    torch.nn.init.normal_(model.transformer.out_proj.weight, std=0.1)
+    config = Config(train_model=TrainConfig(tracks_share=1.0, text_dropout=0.0, batch=4, bf16=False))
+    drawn = draw_step(data, clips, grids_of(data, clips), config.train_model, FlowConfig(), torch.Generator())
+    loss, _ = train_step(make_pack(data, drawn, tokenizer, 64), model, noisy_tokens(drawn))
+    loss.backward()
+    assert model.transformer.tracks_proj is not None and model.transformer.tracks_proj.weight.grad is not None
+    assert model.transformer.tracks_proj.weight.grad.any()
+    before = held_out_loss(model, data, clips, tokenizer, config)
+    assert before.pop("tracks_gain") == pytest.approx(0)
+    torch.nn.init.normal_(model.transformer.tracks_proj.weight, std=0.5)
+    after = held_out_loss(model, data, clips, tokenizer, config)
+    assert abs(after.pop("tracks_gain")) > 1e-3 and before == after
+    silent = dataclasses.replace(config, train_model=dataclasses.replace(config.train_model, tracks_share=0.0))
+    assert "tracks_gain" not in held_out_loss(model, data, clips, tokenizer, silent)
 
 
 def test_a_noisy_clip_holds_the_shadow_and_its_target_does_not(tokenizer: CaptionTokenizer) -> None:

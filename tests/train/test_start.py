@@ -65,6 +65,12 @@ def test_a_trunk_can_be_given_blocks_for_details(earlier: Path) -> None:
     assert without_NC.any() and torch.equal(with_detail_NC, without_NC)
 
 
+def test_a_model_of_before_can_learn_to_be_told_tracks(earlier: Path) -> None:
+    model = TextToVideo(TEXT, dataclasses.replace(MODEL, tracks=True))
+    start_from(model, CaptionTokenizer.load(earlier / "tokenizer.json"), earlier)
+    assert model.transformer.tracks_proj is not None and not model.transformer.tracks_proj.weight.any()
+
+
 def test_weights_of_another_size_are_refused(earlier: Path) -> None:
     tokenizer = CaptionTokenizer.load(earlier / "tokenizer.json")
     for text, model in ((dataclasses.replace(TEXT, width=32), MODEL), (TEXT, dataclasses.replace(MODEL, depth=2))):

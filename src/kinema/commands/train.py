@@ -13,7 +13,6 @@ import os
 import shutil
 import time
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -213,7 +212,7 @@ def _card(config: Config, codec_run: Path, out: Path, result: FitResult, init: P
         "parameters": f"{sum(p.numel() for p in result.module.parameters()) / 1e6:.1f} million without the codec",
     }
     effort = _effort("model", out) | {"model_flops": f"{result.flops:.3g}"}
-    sampling = SamplingDefaults()
+    sampling = SamplingDefaults(shift=config.flow.shift)
     if init is not None:
         before = WeightsFolder(init).card()
         training["started_from"] = init.name
@@ -231,7 +230,7 @@ def _card(config: Config, codec_run: Path, out: Path, result: FitResult, init: P
         worlds.frames,
         worlds.fps,
         about="Text to video of simple simulated bodies, in English words of its own worlds; no natural video.",
-        sampling=replace(sampling, shift=config.flow.shift),
+        sampling=sampling,
         training=training,
         scores=scores,
     )

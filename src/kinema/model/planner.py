@@ -175,17 +175,18 @@ class Planner(nn.Module):
         next_BSKC = next_BSKC + kind_BKC[:, None] + self.next_body(body_K) + self.next_moment(moment_S1)
         done_BKC = kind_BKC + self.done_body(body_K) + self.done_moment.weight[0]
         start_11C, end_11C = self.done_body.weight[-2:, None, None]
-        done_BPC = torch.cat([done_BKC, end_11C.expand(len(done_BKC), 1, -1), done_BSKC.flatten(1, 2)], dim=1)
-        done_BPC = torch.cat([start_11C.expand(len(done_BKC), 1, -1), done_BPC[:, :-1]], dim=1)
-        next_KC = self.next_body(torch.arange(bodies + 1, device=device).clamp(max=MAX_BODIES))
-        next_BKC = (next_KC + self.next_moment.weight[0]).expand(len(done_BKC), -1, -1)
-        x_BPC = done_BPC + torch.cat([next_BKC, next_BSKC.flatten(1, 2)], dim=1)
+        start_B1C, end_B1C = (x_11C.expand(len(done_BKC), -1, -1) for x_11C in (start_11C, end_11C))
+        # The first body of a moment comes after the last one of the moment before, whatever room others need.
+        last_BS1C = done_BSKC.take_along_dim((plans.count_B - 1).clamp(min=0)[:, None, None, None], dim=2)
+        last_BS1C = torch.cat([end_B1C[:, :, None], last_BS1C], dim=1)[:, :moments]
+        done_BSKC = torch.cat([last_BS1C, done_BSKC[:, :, :-1]], dim=2)[:, :, :bodies]
+        next_KC = self.next_body(torch.arange(bodies + 1, device=device)) + self.next_moment.weight[0]
+        body_BPC = torch.cat([start_B1C, done_BKC], dim=1) + next_KC
+        x_BPC = torch.cat([body_BPC, (done_BSKC + next_BSKC).flatten(1, 2)], dim=1)
 
-        # A place beyond the bodies of a plan holds nothing that others may see, and place p tells of thing p − 1.
-        is_thing_BP = torch.cat([there_BK, torch.ones_like(there_BK[:, :1]), there_BK.repeat(1, moments)], dim=1)
-        is_thing_BP = F.pad(is_thing_BP[:, :-1], (1, 0), value=True)
+        is_place_BP = torch.cat([torch.ones_like(there_BK[:, :1]), there_BK, there_BK.repeat(1, moments)], dim=1)
         seen_PP = torch.ones(x_BPC.shape[1], x_BPC.shape[1], dtype=torch.bool, device=device).tril()
-        seen_BPP = seen_PP & (is_thing_BP[:, None] | torch.eye(len(seen_PP), dtype=torch.bool, device=device))
+        seen_BPP = seen_PP & (is_place_BP[:, None] | torch.eye(len(seen_PP), dtype=torch.bool, device=device))
         bias_BPP = visibility_bias(seen_BPP, x_BPC.dtype)
         bias_B1L = visibility_bias(is_word_B1L, x_BPC.dtype)
         for block in self.blocks:
@@ -284,8 +285,10 @@ def plan(
             last_4 = plans.before()[0][0, moment, body]
             moved: list[Tensor] = []
             for side in range(4):
-                low = int(last_4[side - 1] + moved[-1]) - GRID + 1 if side % 2 else 0  # right of left, below the top
-                allowed = slice(low - int(last_4[side]) + GRID, DISTANCES - int(last_4[side]))
+                is_far = side % 2  # the right and the lower side, beyond the other one
+                low = int(last_4[side - 1] + moved[-1]) - GRID + 1 if is_far else 0
+                zero = GRID - int(last_4[side])
+                allowed = slice(zero + low, zero + GRID + is_far)
                 logits = planner.distance_logits(x_C, side, moved)[allowed]
                 moved.append(torch.tensor(allowed.start + draw(logits, box_temperature)))
             plans.seen_BSK[0, moment, body] = True

@@ -1,0 +1,119 @@
+"""What the planner learns from: words and tracks in the same colours, held-out pairs never, and a loss that adds up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from kinema import config as configs
+from kinema.captions.tokenizer import CaptionTokenizer
+from kinema.config import Config, WorldsConfig
+from kinema.data import Beat, Caption, Source, Tracks
+from kinema.errors import InputError
+from kinema.model.planner import Planner, plan, planner_of
+from kinema.train import planner as training
+from kinema.train.latents import HELD_OUT_CLIPS, LatentDataset
+from kinema.train.parallel import Team
+from kinema.train.planner import RECOLORED, Drawn, draw_plans, plan_loss, settings_of, train_planner
+from kinema.worlds import palette
+from kinema.worlds.narration.words import COLOR_WORDS
+
+CONFIG: Config = configs.override(
+    configs.nano(),
+    [
+        *("worlds.frames=5", "text.vocab_size=300", "text.max_tokens=32"),
+        *("planner.width=32", "planner.depth=1", "planner.text_depth=1", "planner.heads=2"),
+        *("planner.steps=150", "planner.batch=24", "planner.recolored_share=0.5"),
+    ],
+)
+
+
+def dataset(clips: int = HELD_OUT_CLIPS + 30) -> LatentDataset:
+    """A ball of some colour that words name, at the left or on the right, and now and then a black cube."""
+    data = LatentDataset([], [], [], [], [], list(range(clips)), clips)
+    for clip in range(clips):
+        color, side, two = ("red", "cyan", "green")[clip % 3], clip // 3 % 2, clip // 6 % 2
+        words = f"a {COLOR_WORDS[color][clip % 2]} ball on the {('left', 'right')[side]}{' and a black cube' * two}"
+        box_SB4 = np.tile(np.array([0.6 * side, 0.5, 0.6 * side + 0.3, 0.8], np.float32), (3, 1 + two, 1))
+        data.latents_CTHW.append(torch.zeros(16, 2, 4, 4).bfloat16())
+        data.captions.append(Caption(words + ", at dusk", words, (Beat(0.0, 0.5, f"the {color} ball rests"),)))
+        data.fps.append(12.0)
+        data.sources.append(Source("throw", clip, 1))
+        data.tracks.append(Tracks((color, "black")[: 1 + two], ("sphere", "cube")[: 1 + two], box_SB4))
+    return data
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> CaptionTokenizer:
+    return CaptionTokenizer.train([caption.summary for caption in dataset().captions], 300)
+
+
+def drawn(clips: int, recolored_share: float, seed: int = 0) -> list[Drawn]:
+    rng = torch.Generator().manual_seed(seed)
+    return draw_plans(dataset(), range(clips), settings_of(CONFIG), recolored_share, rng)
+
+
+def test_words_and_tracks_change_their_colours_together() -> None:
+    changed = 0
+    for clip, (lines, tracks) in enumerate(drawn(78, 1.0)):
+        said = " ".join(text for text, _, _ in lines).replace(",", "").split()
+        named = {color for color in palette.COLORS for word in COLOR_WORDS[color] if word in said}
+        assert named == set(tracks.colors)
+        changed += tracks.colors[0] != dataset().tracks[clip].colors[0]  # type: ignore[union-attr]
+        assert tracks.colors[1:] in ((), ("black",))  # scenery is black, white and grey too
+        assert ("pink", "sphere") not in zip(tracks.colors, tracks.shapes, strict=True)  # held out in this family
+    assert changed > 50
+    assert {tracks.colors[0] for _, tracks in drawn(78, 1.0)} == {*RECOLORED} - {"pink"}
+    assert [tracks.colors[0] for _, tracks in drawn(6, 0.0)] == ["red", "cyan", "green"] * 2
+
+
+def test_the_parts_of_two_processes_add_up_to_the_loss(tokenizer: CaptionTokenizer) -> None:
+    torch.manual_seed(0)
+    planner = planner_of(CONFIG, tokenizer.vocab_size)
+    for parameter in planner.parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    whole, told = plan_loss(planner, drawn(30, 0.5), tokenizer)
+    teams = [Team(process, 2) for process in range(2)]
+    parts = [plan_loss(planner, drawn(30, 0.5), tokenizer, team) for team in teams]
+    torch.testing.assert_close(parts[0][0] + parts[1][0], whole)
+    for name, value in told.items():
+        assert float(parts[0][1][name] + parts[1][1][name]) == pytest.approx(float(value), rel=1e-5), name
+
+
+@pytest.fixture
+def latents(monkeypatch: pytest.MonkeyPatch) -> LatentDataset:
+    data = dataset()
+    monkeypatch.setattr(training, "load_latents", lambda folder: data)
+    return data
+
+
+def test_a_planner_learns_what_words_say(tmp_path: Path, latents: LatentDataset) -> None:
+    from safetensors.torch import load_file
+
+    written = train_planner(CONFIG, tmp_path)
+    tokenizer = CaptionTokenizer.load(tmp_path / "tokenizer.json")
+    planner: Planner = planner_of(CONFIG, tokenizer.vocab_size).eval()
+    planner.load_state_dict(load_file(written))
+    right = 0
+    for clip in range(len(latents) - HELD_OUT_CLIPS, len(latents)):
+        words, truth = latents.captions[clip].short, latents.tracks[clip]
+        assert truth is not None
+        made = plan(planner, tokenizer.pack([((words, -torch.inf, torch.inf),)]), clip)
+        if (made.colors, made.shapes) == (truth.colors, truth.shapes):
+            right += bool(np.abs(np.nan_to_num(made.box_SB4) - truth.box_SB4).max() < 0.1)
+    assert right >= 0.6 * HELD_OUT_CLIPS, right  # by chance a twelfth
+
+
+def test_latents_without_tracks_are_told(tmp_path: Path, latents: LatentDataset) -> None:
+    latents.tracks[:] = [None] * len(latents)
+    with pytest.raises(InputError, match="tells of 0 clips where bodies are"):
+        train_planner(CONFIG, tmp_path)
+
+
+def test_images_have_no_plan(latents: LatentDataset) -> None:
+    assert len(training._with_tracks(latents, range(20), CONFIG)) == 20
+    longer = configs.override(CONFIG, ["worlds.frames=9"])
+    assert WorldsConfig().frames == 33 and not training._with_tracks(latents, range(20), longer)
