@@ -17,6 +17,7 @@ from kinema.captions.tokenizer import CaptionTokenizer
 from kinema.codec.autoencoder import VideoAutoencoder
 from kinema.config import ModelConfig, TextConfig, TrainConfig
 from kinema.model.layout import Layout, Segment
+from kinema.model.tracks import TRACK_FEATURES
 from kinema.model.transformer import TextToVideo
 from kinema.shapes import TOKEN_CHANNELS, TokenGrid
 from kinema.train import estimate as estimates
@@ -55,8 +56,8 @@ def test_every_preset_is_told_without_its_memory(name: str) -> None:
     reader = 12 * config.text.depth * config.text.width**2
     model = config.model
     blocks = 15 * (model.depth * model.width**2 + model.detail_depth * model.detail_width**2)
-    to_detail = 12 * model.width * model.detail_width
-    assert told["parameters"] == pytest.approx(reader + blocks + to_detail, rel=0.12)
+    to_detail, from_tracks = 12 * model.width * model.detail_width, TRACK_FEATURES * model.width
+    assert told["parameters"] == pytest.approx(reader + blocks + to_detail + from_tracks, rel=0.12)
     assert told["flops"] > 6 * 0.8 * told["parameters"] * told["tokens"]
     assert told["hours_at_5%_of_peak"] == pytest.approx(told["flops"] / 5e10 / 3600, abs=1e-3)
     many = estimate_model(config, Team(process=0, processes=8))
