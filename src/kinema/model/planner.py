@@ -161,7 +161,23 @@ class Planner(nn.Module):
             Of bodies (B, K + 1, C), the last for a plan that is full, and of boxes (B, S, K, C).
         """
         bodies, moments = plans.color_BK.shape[1], plans.seen_BSK.shape[1]
-        device = words_BLC.device
+        x_BPC, is_place_BP = self._places(plans)
+        seen_PP = torch.ones(x_BPC.shape[1], x_BPC.shape[1], dtype=torch.bool, device=x_BPC.device).tril()
+        seen_BPP = seen_PP & (is_place_BP[:, None] | torch.eye(len(seen_PP), dtype=torch.bool, device=x_BPC.device))
+        bias_BPP = visibility_bias(seen_BPP, x_BPC.dtype)
+        bias_B1L = visibility_bias(is_word_B1L, x_BPC.dtype)
+        for block in self.blocks:
+            x_BPC = block(x_BPC, bias_BPP, words_BLC, bias_B1L)
+        x_BPC = self.norm(x_BPC)
+        return x_BPC[:, : bodies + 1], x_BPC[:, bodies + 1 :].unflatten(1, (moments, bodies))
+
+    def _places(self, plans: Plans) -> tuple[Tensor, Tensor]:
+        """What each place is told: the thing before its own, and whose turn it is; and which places are in use.
+
+        Returns:
+            (B, P, C), and (B, P) that is False where a plan has no such body.
+        """
+        (moments, bodies), device = plans.seen_BSK.shape[1:], plans.color_BK.device
         body_K, moment_S1 = torch.arange(bodies, device=device), torch.arange(moments, device=device)[:, None] + 1
         there_BK = body_K < plans.count_B[:, None]
         kind_BKC = self.shape(plans.shape_BK) + self.color(plans.color_BK.where(there_BK, END))
@@ -185,14 +201,7 @@ class Planner(nn.Module):
         x_BPC = torch.cat([body_BPC, (done_BSKC + next_BSKC).flatten(1, 2)], dim=1)
 
         is_place_BP = torch.cat([torch.ones_like(there_BK[:, :1]), there_BK, there_BK.repeat(1, moments)], dim=1)
-        seen_PP = torch.ones(x_BPC.shape[1], x_BPC.shape[1], dtype=torch.bool, device=device).tril()
-        seen_BPP = seen_PP & (is_place_BP[:, None] | torch.eye(len(seen_PP), dtype=torch.bool, device=device))
-        bias_BPP = visibility_bias(seen_BPP, x_BPC.dtype)
-        bias_B1L = visibility_bias(is_word_B1L, x_BPC.dtype)
-        for block in self.blocks:
-            x_BPC = block(x_BPC, bias_BPP, words_BLC, bias_B1L)
-        x_BPC = self.norm(x_BPC)
-        return x_BPC[:, : bodies + 1], x_BPC[:, bodies + 1 :].unflatten(1, (moments, bodies))
+        return x_BPC, is_place_BP
 
     def shape_logits(self, x_C: Tensor, color: Tensor) -> Tensor:
         """Of a body whose colour is drawn."""

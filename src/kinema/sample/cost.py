@@ -28,6 +28,7 @@ BASE_BYTES = 0.29e9  # Python, torch and their code
 BYTES_PER_WEIGHT = 4
 LOADING_BYTES_PER_WEIGHT = 2  # of the model's file, while it is read
 TOKEN_BYTES, TOKEN_BYTES_PER_MLP = 28, 8  # of the denoiser, per token and channel of its width; per unit of mlp_ratio
+TRACK_BYTES = 10_000  # of what a model is told of tracks, per token: 609 features as they are put together, and cast
 PIXEL_BYTES, PIXEL_BYTES_PER_CHANNEL = 80, 1.3  # of the decoder, per pixel decoded at once; per channel of its width
 TILED_BYTES = 100  # of a frame that is decoded in tiles, and of its neighbours, per pixel of the frame
 ENCODER_BYTES = 130  # of the video encoder, which looks ahead, per pixel of a frame
@@ -118,6 +119,7 @@ def memory_of(tokens: int, shape: VideoShape, config: Config) -> float:
     wider, wider_decoding = (1.0, 1.0) if has_bf16() else (FLOAT32, FLOAT32_DECODING)
     widest = max(config.model.width, PATCH**2 * config.model.detail_width)
     denoising = wider * (TOKEN_BYTES + TOKEN_BYTES_PER_MLP * config.model.mlp_ratio) * tokens * widest
+    denoising += TRACK_BYTES * tokens * config.model.tracks
     decoding = wider_decoding * (PIXEL_BYTES + PIXEL_BYTES_PER_CHANNEL * config.codec.width) * at_once + wider * tiled
     return (
         BASE_BYTES
