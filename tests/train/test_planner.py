@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -17,16 +18,16 @@ from kinema.model.planner import Planner, plan, planner_of
 from kinema.train import planner as training
 from kinema.train.latents import HELD_OUT_CLIPS, LatentDataset
 from kinema.train.parallel import Team
-from kinema.train.planner import RECOLORED, Drawn, draw_plans, plan_loss, settings_of, train_planner
+from kinema.train.planner import RECOLORED, Drawn, draw_names, draw_plans, plan_loss, settings_of, train_planner
 from kinema.worlds import palette
-from kinema.worlds.narration.words import COLOR_WORDS
+from kinema.worlds.narration.words import COLOR_WORDS, SHAPE_WORDS, article
 
 CONFIG: Config = configs.override(
     configs.nano(),
     [
         *("worlds.frames=5", "text.vocab_size=300", "text.max_tokens=32"),
         *("planner.width=32", "planner.depth=1", "planner.text_depth=1", "planner.heads=2"),
-        *("planner.steps=150", "planner.batch=24", "planner.recolored_share=0.5"),
+        *("planner.steps=150", "planner.batch=24", "planner.recolored_share=0.5", "planner.names_batch=8"),
     ],
 )
 
@@ -36,7 +37,7 @@ def dataset(clips: int = HELD_OUT_CLIPS + 30) -> LatentDataset:
     data = LatentDataset([], [], [], [], [], list(range(clips)), clips)
     for clip in range(clips):
         color, side, two = ("red", "cyan", "green")[clip % 3], clip // 3 % 2, clip // 6 % 2
-        words = f"a {COLOR_WORDS[color][clip % 2]} ball on the {('left', 'right')[side]}{' and a black cube' * two}"
+        words = f"{article(COLOR_WORDS[color][clip % 2])} ball on the {('left', 'right')[side]}{' and a black cube' * two}"
         box_SB4 = np.tile(np.array([0.6 * side, 0.5, 0.6 * side + 0.3, 0.8], np.float32), (3, 1 + two, 1))
         data.latents_CTHW.append(torch.zeros(16, 2, 4, 4).bfloat16())
         data.captions.append(Caption(words + ", at dusk", words, (Beat(0.0, 0.5, f"the {color} ball rests"),)))
@@ -70,14 +71,41 @@ def test_words_and_tracks_change_their_colours_together() -> None:
     assert [tracks.colors[0] for _, tracks in drawn(6, 0.0)] == ["red", "cyan", "green"] * 2
 
 
+def test_names_are_learnt_from_other_colours_and_shapes_without_boxes() -> None:
+    data, pairs = dataset(), set[tuple[str, str]]()
+    rng = torch.Generator().manual_seed(0)
+    for _ in range(10):
+        for lines, tracks in draw_names(data, range(78), settings_of(CONFIG), rng):
+            said = " ".join(text for text, _, _ in lines).replace(",", "")
+            for color, shape in zip(tracks.colors, tracks.shapes, strict=True):
+                forms = [(c, s) for c in COLOR_WORDS[color] for s in SHAPE_WORDS[shape]]
+                assert any(re.search(rf"\b{article(c)} {s}\b", said) for c, s in forms), (said, tracks)
+                pairs.add((color, shape))
+            assert tracks.box_SB4.shape == (0, len(tracks.colors), 4)
+    assert pairs.isdisjoint(palette.HELD_OUT["throw"])
+    free = {(c, s) for c in RECOLORED for s in palette.SHAPES} - {*palette.HELD_OUT["throw"]}
+    assert {pair for pair in pairs if pair[0] != "black"} == free
+
+
+def test_what_is_not_called_after_its_shape_keeps_it() -> None:
+    data = dataset(2)
+    data.captions[0] = Caption("two red dominoes and a black cube", "two red dominoes and a black cube")
+    data.tracks[0] = Tracks(("red", "red", "black"), ("slab", "slab", "cube"), np.zeros((3, 3, 4), np.float32))
+    for seed in range(20):
+        rng = torch.Generator().manual_seed(seed)
+        ((lines, tracks),) = draw_names(data, [0], settings_of(CONFIG), rng)
+        assert tracks.shapes == ("slab", "slab", "cube") and lines[0][0].endswith("dominoes and a black cube")
+
+
 def test_the_parts_of_two_processes_add_up_to_the_loss(tokenizer: CaptionTokenizer) -> None:
     torch.manual_seed(0)
     planner = planner_of(CONFIG, tokenizer.vocab_size)
     for parameter in planner.parameters():
         parameter.data += 0.1 * torch.randn_like(parameter)
-    whole, told = plan_loss(planner, drawn(30, 0.5), tokenizer)
+    names = draw_names(dataset(), range(20), settings_of(CONFIG), torch.Generator().manual_seed(0))
+    whole, told = plan_loss(planner, drawn(30, 0.5) + names, tokenizer)
     teams = [Team(process, 2) for process in range(2)]
-    parts = [plan_loss(planner, drawn(30, 0.5), tokenizer, team) for team in teams]
+    parts = [plan_loss(planner, drawn(30, 0.5) + names, tokenizer, team) for team in teams]
     torch.testing.assert_close(parts[0][0] + parts[1][0], whole)
     for name, value in told.items():
         assert float(parts[0][1][name] + parts[1][1][name]) == pytest.approx(float(value), rel=1e-5), name

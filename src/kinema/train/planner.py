@@ -6,8 +6,9 @@ Suffixes: B plans of a batch, K bodies, S moments, P places, 4 sides, C channels
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -22,6 +23,7 @@ from kinema.data import Tracks
 from kinema.errors import InputError
 from kinema.files import whole_file
 from kinema.model.planner import END, GRID, Planner, Plans, planner_of
+from kinema.shapes import latent_time_s
 from kinema.train.latents import LatentDataset, load_latents
 from kinema.train.loop import Number, fit, generator_of
 from kinema.train.metrics import Records
@@ -29,7 +31,7 @@ from kinema.train.model import learn_words, split
 from kinema.train.packs import draw_words
 from kinema.train.parallel import ALONE, Team
 from kinema.worlds import palette
-from kinema.worlds.narration.words import COLOR_WORDS
+from kinema.worlds.narration.words import COLOR_WORDS, SHAPE_WORDS, article, plural
 from kinema.worlds.tracks import moments
 
 FILE = "planner/planner.safetensors"  # in the run folder of the model
@@ -37,8 +39,14 @@ CROWDS = 4  # groups of a step's clips by how many bodies they have, so that few
 SEED = 31
 
 RECOLORED = tuple(color for color in palette.COLORS if color not in palette.NEUTRAL_COLORS)
-_COLOR_OF = {word: color for color in RECOLORED for word in COLOR_WORDS[color]}
-_COLOR_WORD = re.compile(rf"\b({'|'.join(_COLOR_OF)})\b")
+_SETS: tuple[dict[str, tuple[str, ...]], ...] = (
+    {color: COLOR_WORDS[color] for color in RECOLORED},
+    SHAPE_WORDS,
+    {shape: tuple(plural(word) for word in words) for shape, words in SHAPE_WORDS.items()},
+)
+_KIND_OF = {word: (kind, index) for index, kinds in enumerate(_SETS) for kind, words in kinds.items() for word in words}
+_WORD = re.compile(rf"\b({'|'.join(_KIND_OF)})\b")
+_ARTICLE = re.compile(r"\ban? (\w)", re.IGNORECASE)
 
 
 def train_planner(config: Config, out: Path, stop_after: float | None = None, team: Team = ALONE) -> Path:
@@ -72,6 +80,8 @@ def train_planner(config: Config, out: Path, stop_after: float | None = None, te
         rng = generator_of(train.seed, step)
         order = torch.randint(len(training), (train.batch,), generator=rng).tolist()
         drawn = draw_plans(data, [training[place] for place in order], train, config.planner.recolored_share, rng)
+        order = torch.randint(len(training), (config.planner.names_batch,), generator=rng).tolist()
+        drawn += draw_names(data, [training[place] for place in order], train, rng)
         return plan_loss(planner, drawn, tokenizer, team)
 
     @torch.no_grad()
@@ -135,32 +145,63 @@ Drawn = tuple[TimedText, Tracks]
 def draw_plans(
     data: LatentDataset, clips: Sequence[int], train: TrainConfig, recolored_share: float, rng: torch.Generator
 ) -> list[Drawn]:
-    """The words and tracks of the clips of a step, some in other colours."""
-    last_s = [(data.latents_CTHW[clip].shape[1] - 1) * 4 / data.fps[clip] for clip in clips]
-    texts = draw_words([data.captions[clip] for clip in clips], last_s, train, rng)
+    """The words and tracks of the clips of a step, some in other colours, their words and tracks alike."""
     chances = torch.rand(len(clips), generator=rng).tolist()
+    turns = [_turn(RECOLORED, rng) if chance < recolored_share else {} for chance in chances]
+    return _turned(data, clips, turns, train, rng)
+
+
+def draw_names(data: LatentDataset, clips: Sequence[int], train: TrainConfig, rng: torch.Generator) -> list[Drawn]:
+    """The words and bodies of clips in other colours and, where all are called after them, shapes; without boxes.
+
+    Which shape has which colour is a matter of words alone, and there are few clips for all that words can say.
+    """
+    turns = [_turn(RECOLORED, rng) | _turn(palette.SHAPES, rng) for _ in clips]
+    drawn = _turned(data, clips, turns, train, rng)
+    return [(lines, dataclasses.replace(tracks, box_SB4=tracks.box_SB4[:0])) for lines, tracks in drawn]
+
+
+def _turned(
+    data: LatentDataset,
+    clips: Sequence[int],
+    turns: Sequence[Mapping[str, str]],
+    train: TrainConfig,
+    rng: torch.Generator,
+) -> list[Drawn]:
+    """Clips with other kinds in place of their own, unless that would show a held-out pair of colour and shape."""
+    last_s = [latent_time_s(data.latents_CTHW[clip].shape[1] - 1, data.fps[clip]) for clip in clips]
+    texts = draw_words([data.captions[clip] for clip in clips], last_s, train, rng)
     drawn = []
-    for clip, lines, chance in zip(clips, texts, chances, strict=True):
+    for clip, lines, turn in zip(clips, texts, turns, strict=True):
         tracks = data.tracks[clip]
         assert tracks is not None
-        turn = dict(zip(RECOLORED, (RECOLORED[i] for i in torch.randperm(len(RECOLORED), generator=rng)), strict=True))
-        colors = tuple(turn.get(color, color) for color in tracks.colors)
-        kept_apart = palette.HELD_OUT.get(data.sources[clip].family, ())
-        if chance < recolored_share and not any(pair in kept_apart for pair in zip(colors, tracks.shapes, strict=True)):
-            lines, tracks = _recolored(lines, turn), dataclasses.replace(tracks, colors=colors)
+        named = {_KIND_OF[word][0] for text, _, _ in lines for word in _WORD.findall(text)}
+        if not named.issuperset(tracks.shapes):  # something is called a domino, a pane, a drop
+            turn = {kind: other for kind, other in turn.items() if kind not in palette.SHAPES}
+        colors, shapes = (tuple(turn.get(kind, kind) for kind in kinds) for kinds in (tracks.colors, tracks.shapes))
+        if {*zip(colors, shapes, strict=True)}.isdisjoint(palette.HELD_OUT.get(data.sources[clip].family, ())):
+            lines, tracks = _renamed(lines, turn), dataclasses.replace(tracks, colors=colors, shapes=shapes)
         drawn.append((lines, tracks))
     return drawn
 
 
-def _recolored(lines: TimedText, turn: dict[str, str]) -> TimedText:
-    """The same lines with other words for colours, plain ones for plain ones."""
+def _turn(kinds: Sequence[str], rng: torch.Generator) -> dict[str, str]:
+    """Another kind for each."""
+    return dict(zip(kinds, (kinds[index] for index in torch.randperm(len(kinds), generator=rng)), strict=True))
+
+
+def _renamed(lines: TimedText, turn: Mapping[str, str]) -> TimedText:
+    """The same lines with the words of other kinds, plain ones for plain ones."""
 
     def other(match: re.Match[str]) -> str:
-        color = _COLOR_OF[match[0]]
-        words = COLOR_WORDS[turn[color]]
-        return words[COLOR_WORDS[color].index(match[0]) % len(words)]
+        kind, index = _KIND_OF[match[0]]
+        place, words = _SETS[index][kind].index(match[0]), _SETS[index][turn.get(kind, kind)]
+        return words[place % len(words)]
 
-    return tuple((_COLOR_WORD.sub(other, text), start_s, end_s) for text, start_s, end_s in lines)
+    def changed(text: str) -> str:
+        return _ARTICLE.sub(lambda match: article(match[1].lower()), _WORD.sub(other, text))  # an orange
+
+    return tuple((changed(text), start_s, end_s) for text, start_s, end_s in lines)
 
 
 def plan_loss(
@@ -170,7 +211,7 @@ def plan_loss(
 
     Args:
         planner: on the device of the team.
-        drawn: the clips of the whole step; every process takes its share.
+        drawn: the clips of the whole step, with boxes or without; every process takes its share.
         tokenizer: of the words.
         team: the processes, whose parts add up.
 
@@ -179,13 +220,14 @@ def plan_loss(
     """
     things = sum(len(tracks.colors) + 1 for _, tracks in drawn)
     bodies = max(1, sum(len(tracks.colors) for _, tracks in drawn))
-    boxes = bodies * planner.moments
-    mine = sorted(drawn, key=lambda one: len(one[1].colors))[team.process :: team.processes]
+    boxes = max(1, sum(tracks.box_SB4.shape[0] * tracks.box_SB4.shape[1] for _, tracks in drawn))
+    mine = sorted(drawn, key=lambda one: (len(one[1].box_SB4), len(one[1].colors)))[team.process :: team.processes]
     sums: dict[str, Tensor] = {}
-    for first in range(0, len(mine), size := -(-len(mine) // CROWDS)):
-        crowd = mine[first : first + size]
-        for name, value in _sums(planner, crowd, tokenizer, team.device).items():
-            sums[name] = sums[name] + value if name in sums else value
+    for _, alike in itertools.groupby(mine, key=lambda one: len(one[1].box_SB4)):
+        clips = list(alike)
+        for first in range(0, len(clips), size := -(-len(clips) // CROWDS)):
+            for name, value in _sums(planner, clips[first : first + size], tokenizer, team.device).items():
+                sums[name] = sums[name] + value if name in sums else value
     kinds = sums["color"] / things + sums["shape"] / bodies
     places = (sums["seen"] + sums["sides"]) / boxes
     told: dict[str, Number] = {
