@@ -37,7 +37,9 @@ def dataset(clips: int = HELD_OUT_CLIPS + 30) -> LatentDataset:
     data = LatentDataset([], [], [], [], [], list(range(clips)), clips)
     for clip in range(clips):
         color, side, two = ("red", "cyan", "green")[clip % 3], clip // 3 % 2, clip // 6 % 2
-        words = f"{article(COLOR_WORDS[color][clip % 2])} ball on the {('left', 'right')[side]}{' and a black cube' * two}"
+        words = (
+            f"{article(COLOR_WORDS[color][clip % 2])} ball on the {('left', 'right')[side]}{' and a black cube' * two}"
+        )
         box_SB4 = np.tile(np.array([0.6 * side, 0.5, 0.6 * side + 0.3, 0.8], np.float32), (3, 1 + two, 1))
         data.latents_CTHW.append(torch.zeros(16, 2, 4, 4).bfloat16())
         data.captions.append(Caption(words + ", at dusk", words, (Beat(0.0, 0.5, f"the {color} ball rests"),)))

@@ -22,8 +22,8 @@ def test_a_box_holds_all_visible_pixels_of_its_body_and_no_more() -> None:
     ids_THW[0, 2:5, 4:10] = 0
     ids_THW[0, 6, 7] = 0
     ids_THW[1] = 0  # between two moments
-    ids_THW[2, 9, 19] = 1
-    tracks = tracks_of([body(), body("sphere", "blue")], ids_THW)
+    ids_THW[2, 9, 19] = 2  # and the second body is never seen
+    tracks = tracks_of([body(), body("cone", "lime"), body("sphere", "blue")], ids_THW)
     assert (tracks.colors, tracks.shapes) == (("red", "blue"), ("cube", "sphere"))
     assert tracks.box_SB4.shape == (moments(3), 2, 4) == (2, 2, 4)
     np.testing.assert_allclose(tracks.box_SB4[0, 0], (4 / 20, 2 / 10, 10 / 20, 7 / 10), rtol=1e-6)
