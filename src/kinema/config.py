@@ -163,7 +163,7 @@ class Config:
 
 
 def nano() -> Config:
-    """64×64: 50 minutes for the codec and some four hours for the model on two CPU cores."""
+    """64×64: 50 minutes for the codec, one hour for the planner and some four for the model on two CPU cores."""
     codec = TrainConfig(
         steps=3600,
         batch=10,
