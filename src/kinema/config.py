@@ -86,6 +86,7 @@ class PlannerConfig:
     muon_lr: float = 0.02
     adamw_lr: float = 1.5e-3
     recolored_share: float = 0.5  # of clips that are told in other colours, in their words and their tracks alike
+    mirrored_share: float = 0.5  # of clips whose left and right are exchanged, in their words and their boxes alike
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -28,6 +29,7 @@ CONFIG: Config = configs.override(
         *("worlds.frames=5", "text.vocab_size=300", "text.max_tokens=32"),
         *("planner.width=32", "planner.depth=1", "planner.text_depth=1", "planner.heads=2"),
         *("planner.steps=150", "planner.batch=24", "planner.recolored_share=0.5", "planner.names_batch=8"),
+        "planner.mirrored_share=0.3",
     ],
 )
 
@@ -54,9 +56,10 @@ def tokenizer() -> CaptionTokenizer:
     return CaptionTokenizer.train([caption.summary for caption in dataset().captions], 300)
 
 
-def drawn(clips: int, recolored_share: float, seed: int = 0) -> list[Drawn]:
+def drawn(clips: int, recolored_share: float, mirrored_share: float = 0.0, seed: int = 0) -> list[Drawn]:
     rng = torch.Generator().manual_seed(seed)
-    return draw_plans(dataset(), range(clips), settings_of(CONFIG), recolored_share, rng)
+    shares = dataclasses.replace(CONFIG.planner, recolored_share=recolored_share, mirrored_share=mirrored_share)
+    return draw_plans(dataset(), range(clips), settings_of(CONFIG), shares, rng)
 
 
 def test_words_and_tracks_change_their_colours_together() -> None:
@@ -71,6 +74,25 @@ def test_words_and_tracks_change_their_colours_together() -> None:
     assert changed > 50
     assert {tracks.colors[0] for _, tracks in drawn(78, 1.0)} == {*RECOLORED} - {"pink"}
     assert [tracks.colors[0] for _, tracks in drawn(6, 0.0)] == ["red", "cyan", "green"] * 2
+
+
+def test_words_and_boxes_are_mirrored_together() -> None:
+    mirrored = 0
+    for clip, (lines, tracks) in enumerate(drawn(78, 0.0, 0.5)):
+        truth = dataset().tracks[clip]
+        assert truth is not None and not np.isnan(tracks.box_SB4).any()
+        np.testing.assert_allclose(tracks.box_SB4[..., 2] - tracks.box_SB4[..., 0], 0.3, atol=1e-6)
+        np.testing.assert_array_equal(tracks.box_SB4[..., 1::2], truth.box_SB4[..., 1::2])
+        said = lines[0][0]
+        assert ("left" in said) != ("right" in said)
+        assert (tracks.box_SB4[..., 0] < 0.35).all() if "left" in said else (tracks.box_SB4[..., 0] > 0.35).all()
+        mirrored += ("left" in said) != ("left" in dataset().captions[clip].short)
+    assert 25 < mirrored < 53
+    one = Tracks(("red",), ("cube",), np.array([[[0.1, 0.2, 0.3, 0.5]], [[np.nan] * 4]], np.float32))
+    lines, turned = training._mirrored((("it moves leftwards to the left, upright", 0.0, 1.0),), one)
+    assert lines == (("it moves rightwards to the right, upright", 0.0, 1.0),)
+    np.testing.assert_allclose(turned.box_SB4[0, 0], (0.7, 0.2, 0.9, 0.5), rtol=1e-6)
+    assert np.isnan(turned.box_SB4[1]).all()
 
 
 def test_names_are_learnt_from_other_colours_and_shapes_without_boxes() -> None:

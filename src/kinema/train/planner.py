@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 
 from kinema.captions.tokenizer import CaptionTokenizer, TimedText
 from kinema.codec.pixels import half_precision
-from kinema.config import Config, TrainConfig, to_dict
+from kinema.config import Config, PlannerConfig, TrainConfig, to_dict
 from kinema.data import Tracks
 from kinema.errors import InputError
 from kinema.files import whole_file
@@ -46,6 +47,7 @@ _SETS: tuple[dict[str, tuple[str, ...]], ...] = (
 )
 _KIND_OF = {word: (kind, index) for index, kinds in enumerate(_SETS) for kind, words in kinds.items() for word in words}
 _WORD = re.compile(rf"\b({'|'.join(_KIND_OF)})\b")
+_SIDE = re.compile(r"\b(left|right)(wards)?\b")
 _ARTICLE = re.compile(r"\ban? (\w)", re.IGNORECASE)
 
 
@@ -79,7 +81,7 @@ def train_planner(config: Config, out: Path, stop_after: float | None = None, te
     def loss_fn(step: int) -> tuple[Tensor, dict[str, Number]]:
         rng = generator_of(train.seed, step)
         order = torch.randint(len(training), (train.batch,), generator=rng).tolist()
-        drawn = draw_plans(data, [training[place] for place in order], train, config.planner.recolored_share, rng)
+        drawn = draw_plans(data, [training[place] for place in order], train, config.planner, rng)
         order = torch.randint(len(training), (config.planner.names_batch,), generator=rng).tolist()
         drawn += draw_names(data, [training[place] for place in order], train, rng)
         return plan_loss(planner, drawn, tokenizer, team)
@@ -87,7 +89,8 @@ def train_planner(config: Config, out: Path, stop_after: float | None = None, te
     @torch.no_grad()
     def on_validation(step: int, averaged: nn.Module) -> Records:
         assert isinstance(averaged, Planner)
-        drawn = draw_plans(data, held_out, train, 0.0, torch.Generator().manual_seed(SEED))
+        plain = dataclasses.replace(config.planner, recolored_share=0.0, mirrored_share=0.0)
+        drawn = draw_plans(data, held_out, train, plain, torch.Generator().manual_seed(SEED))
         with half_precision(team.device, train.bf16):
             loss, values = plan_loss(averaged, drawn, tokenizer)
         return {f"held_out_{name}": float(value) for name, value in values.items()} | {"held_out": float(loss)}
@@ -123,8 +126,9 @@ def settings_of(config: Config) -> TrainConfig:
     if planner.width < 1 or planner.heads < 1 or planner.width % (2 * planner.heads):
         wanted = f"give a multiple of {2 * planner.heads}" if planner.heads > 0 else "set planner.heads to at least 1"
         raise InputError(f"planner.width {planner.width} with {planner.heads} heads is not possible: {wanted}")
-    if not 0 <= planner.recolored_share <= 1:
-        raise InputError(f"planner.recolored_share {planner.recolored_share:g} is not possible: give 0 to 1")
+    for key in ("recolored_share", "mirrored_share"):
+        if not 0 <= (share := getattr(planner, key)) <= 1:
+            raise InputError(f"planner.{key} {share:g} is not possible: give 0 to 1")
     return TrainConfig(
         steps=planner.steps,
         batch=planner.batch,
@@ -143,12 +147,16 @@ Drawn = tuple[TimedText, Tracks]
 
 
 def draw_plans(
-    data: LatentDataset, clips: Sequence[int], train: TrainConfig, recolored_share: float, rng: torch.Generator
+    data: LatentDataset, clips: Sequence[int], train: TrainConfig, planner: PlannerConfig, rng: torch.Generator
 ) -> list[Drawn]:
-    """The words and tracks of the clips of a step, some in other colours, their words and tracks alike."""
-    chances = torch.rand(len(clips), generator=rng).tolist()
-    turns = [_turn(RECOLORED, rng) if chance < recolored_share else {} for chance in chances]
-    return _turned(data, clips, turns, train, rng)
+    """The words and tracks of the clips of a step, some in other colours or mirrored, words and tracks alike."""
+    chances = torch.rand(len(clips), 2, generator=rng).tolist()
+    turns = [_turn(RECOLORED, rng) if chance < planner.recolored_share else {} for chance, _ in chances]
+    drawn = _turned(data, clips, turns, train, rng)
+    return [
+        _mirrored(*one) if chance < planner.mirrored_share else one
+        for one, (_, chance) in zip(drawn, chances, strict=True)
+    ]
 
 
 def draw_names(data: LatentDataset, clips: Sequence[int], train: TrainConfig, rng: torch.Generator) -> list[Drawn]:
@@ -202,6 +210,17 @@ def _renamed(lines: TimedText, turn: Mapping[str, str]) -> TimedText:
         return _ARTICLE.sub(lambda match: article(match[1].lower()), _WORD.sub(other, text))  # an orange
 
     return tuple((changed(text), start_s, end_s) for text, start_s, end_s in lines)
+
+
+def _mirrored(lines: TimedText, tracks: Tracks) -> Drawn:
+    """The same clip with its left on the right."""
+
+    def other(match: re.Match[str]) -> str:
+        return {"left": "right", "right": "left"}[match[1]] + (match[2] or "")
+
+    lines = tuple((_SIDE.sub(other, text), start_s, end_s) for text, start_s, end_s in lines)
+    left, top, right, bottom = np.moveaxis(tracks.box_SB4, -1, 0)
+    return lines, dataclasses.replace(tracks, box_SB4=np.stack([1 - right, top, 1 - left, bottom], axis=-1))
 
 
 def plan_loss(
