@@ -117,8 +117,9 @@ def test_a_plan_is_told_to_the_pass_with_the_text(planned: Pipeline, monkeypatch
     [
         *({"seconds": 5.0}, {"fps": 24.0, "seconds": 1.0}, {"size": (96, 64)}),
         *({"image": np.zeros((64, 64, 3), np.uint8)}, {"remix": np.zeros((33, 64, 64, 3), np.uint8)}),
+        {"storyboard": {"beat": [{"at": 0, "until": 1, "text": "it falls"}]}},
     ],
-    ids=["longer", "faster", "wider", "image", "remix"],
+    ids=["longer", "faster", "wider", "image", "remix", "storyboard"],
 )
 def test_what_a_planner_does_not_know_is_drawn_without_it(
     planned: Pipeline, monkeypatch: pytest.MonkeyPatch, order: dict[str, Any]
@@ -129,7 +130,8 @@ def test_what_a_planner_does_not_know_is_drawn_without_it(
 def test_short_clips_larger_pictures_and_first_windows_have_a_plan(
     planned: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for order in ({"seconds": 0.01}, {"seconds": 1.0}, {"size": (128, 128)}):
+    hidden = {"remix": np.zeros((33, 64, 64, 3), np.uint8), "strength": 1.0}
+    for order in ({"seconds": 0.01}, {"seconds": 1.0}, {"size": (128, 128)}, hidden):
         assert not any(heard is None for heard in told_to(planned, monkeypatch, **order))
     windows = told_to(planned, monkeypatch, seconds=8.0, rollout=True)
     first = [heard is not None for heard in windows]
