@@ -145,7 +145,8 @@ def latents(monkeypatch: pytest.MonkeyPatch) -> LatentDataset:
 def test_a_planner_learns_what_words_say(tmp_path: Path, latents: LatentDataset) -> None:
     from safetensors.torch import load_file
 
-    written = train_planner(CONFIG, tmp_path)
+    plain = ["planner.recolored_share=0", "planner.mirrored_share=0", "planner.names_batch=0"]
+    written = train_planner(configs.override(CONFIG, plain), tmp_path)
     tokenizer = CaptionTokenizer.load(tmp_path / "tokenizer.json")
     planner: Planner = planner_of(CONFIG, tokenizer.vocab_size).eval()
     planner.load_state_dict(load_file(written))
