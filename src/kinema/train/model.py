@@ -20,7 +20,7 @@ from kinema.captions.tokenizer import CaptionTokenizer
 from kinema.captions.vocabulary import Vocabulary
 from kinema.codec.autoencoder import VideoAutoencoder
 from kinema.codec.pixels import half_precision
-from kinema.config import Config, WorldsConfig, save, to_dict
+from kinema.config import Config, ModelConfig, PlannerConfig, TextConfig, WorldsConfig, save, to_dict
 from kinema.data import Caption
 from kinema.errors import InputError
 from kinema.files import whole_file
@@ -216,10 +216,8 @@ def check_network(config: Config) -> None:
         InputError: says what can.
     """
     model, skipped = config.model, config.train_model.skipped_share
-    for name, part in (("text", config.text), ("model", model)):
-        if part.heads < 1 or part.width < 1 or part.width % (2 * part.heads):
-            wanted = f"give a multiple of {2 * part.heads}" if part.heads > 0 else f"set {name}.heads to at least 1"
-            raise InputError(f"{name}.width {part.width} with {part.heads} heads is not possible: {wanted}")
+    check_heads("text", config.text)
+    check_heads("model", model)
     if model.depth < 1 or (model.detail_width and model.detail_depth < 1):
         raise InputError("blocks are needed: set model.depth and model.detail_depth to at least 1")
     if model.detail_width < 0 or model.detail_width % HEAD_CHANNELS:
@@ -227,14 +225,34 @@ def check_network(config: Config) -> None:
         raise InputError(f"model.detail_width {model.detail_width} is not possible: {wanted}")
     if not 0 <= skipped < 1:
         raise InputError(f"train_model.skipped_share {skipped:g} is not possible: give at least 0 and less than 1")
-    for key in ("image_share", "tracks_share"):
-        if not 0 <= (share := getattr(config.train_model, key)) <= 1:
-            raise InputError(f"train_model.{key} {share:g} is not possible: give 0 to 1")
+    check_share("train_model.image_share", config.train_model.image_share)
+    check_share("train_model.tracks_share", config.train_model.tracks_share)
     if config.train_model.tracks_share and not model.tracks:
         raise InputError("train_model.tracks_share needs a model that takes tracks in: set model.tracks=true")
     if skipped and model.depth < 3:
         wanted = "set train_model.skipped_share=0"
         raise InputError(f"a model of {model.depth} blocks has none in the middle to skip: {wanted}")
+
+
+def check_heads(name: str, part: TextConfig | ModelConfig | PlannerConfig) -> None:
+    """Refuses channels of a network that its heads cannot share.
+
+    Raises:
+        InputError: says what can.
+    """
+    if part.heads < 1 or part.width < 1 or part.width % (2 * part.heads):
+        wanted = f"give a multiple of {2 * part.heads}" if part.heads > 0 else f"set {name}.heads to at least 1"
+        raise InputError(f"{name}.width {part.width} with {part.heads} heads is not possible: {wanted}")
+
+
+def check_share(name: str, share: float) -> None:
+    """Refuses what is no share.
+
+    Raises:
+        InputError: says what is.
+    """
+    if not 0 <= share <= 1:
+        raise InputError(f"{name} {share:g} is not possible: give 0 to 1")
 
 
 def check_processes(plan: Plan, team: Team) -> None:
@@ -334,7 +352,7 @@ def held_out_loss(
         with half_precision(device, train.bf16):
             without.append(velocity_error(silent, model))
         if tells:
-            known = [dataclasses.replace(d, told=data.tracks[d.clip] is not None) for d in drawn]
+            known = [dataclasses.replace(d, told=True) for d in drawn]
             with half_precision(device, train.bf16):
                 tracks_NC = told_tracks(data, known).to(device)
                 told.append(velocity_error(dataclasses.replace(pack, tracks_NC=tracks_NC), model))

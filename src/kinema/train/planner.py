@@ -28,7 +28,7 @@ from kinema.shapes import latent_time_s
 from kinema.train.latents import LatentDataset, load_latents
 from kinema.train.loop import Number, fit, generator_of
 from kinema.train.metrics import Records
-from kinema.train.model import learn_words, split
+from kinema.train.model import check_heads, check_share, learn_words, split
 from kinema.train.packs import draw_words
 from kinema.train.parallel import ALONE, Team
 from kinema.worlds import palette
@@ -123,12 +123,9 @@ def settings_of(config: Config) -> TrainConfig:
     planner, model = config.planner, config.train_model
     if not planner.width:
         raise InputError("this recipe has no planner: set planner.width to its channels, for example 192")
-    if planner.width < 1 or planner.heads < 1 or planner.width % (2 * planner.heads):
-        wanted = f"give a multiple of {2 * planner.heads}" if planner.heads > 0 else "set planner.heads to at least 1"
-        raise InputError(f"planner.width {planner.width} with {planner.heads} heads is not possible: {wanted}")
-    for key in ("recolored_share", "mirrored_share"):
-        if not 0 <= (share := getattr(planner, key)) <= 1:
-            raise InputError(f"planner.{key} {share:g} is not possible: give 0 to 1")
+    check_heads("planner", planner)
+    check_share("planner.recolored_share", planner.recolored_share)
+    check_share("planner.mirrored_share", planner.mirrored_share)
     return TrainConfig(
         steps=planner.steps,
         batch=planner.batch,
