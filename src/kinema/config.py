@@ -87,6 +87,7 @@ class PlannerConfig:
     adamw_lr: float = 1.5e-3
     recolored_share: float = 0.5  # of clips that are told in other colours, in their words and their tracks alike
     mirrored_share: float = 0.5  # of clips whose left and right are exchanged, in their words and their boxes alike
+    text_dropout: float = 0.1  # share of clips without any words, so that guidance works
 
 
 @dataclass(frozen=True)

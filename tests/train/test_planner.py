@@ -15,7 +15,7 @@ from kinema.captions.tokenizer import CaptionTokenizer
 from kinema.config import Config, WorldsConfig
 from kinema.data import Beat, Caption, Source, Tracks
 from kinema.errors import InputError
-from kinema.model.planner import Planner, plan, planner_of
+from kinema.model.planner import GRID, Planner, Plans, plan, planner_of
 from kinema.train import planner as training
 from kinema.train.latents import HELD_OUT_CLIPS, LatentDataset
 from kinema.train.parallel import Team
@@ -29,7 +29,7 @@ CONFIG: Config = configs.override(
         *("worlds.frames=5", "text.vocab_size=300", "text.max_tokens=32"),
         *("planner.width=32", "planner.depth=1", "planner.text_depth=1", "planner.heads=2"),
         *("planner.steps=150", "planner.batch=24", "planner.recolored_share=0.5", "planner.names_batch=8"),
-        "planner.mirrored_share=0.3",
+        *("planner.mirrored_share=0.3", "planner.text_dropout=0"),
     ],
 )
 
@@ -95,6 +95,15 @@ def test_words_and_boxes_are_mirrored_together() -> None:
     assert np.isnan(turned.box_SB4[1]).all()
 
 
+def test_some_clips_have_no_words() -> None:
+    shares = dataclasses.replace(CONFIG.planner, text_dropout=0.3)
+    told = draw_plans(dataset(), range(78), settings_of(CONFIG), shares, torch.Generator().manual_seed(0))
+    silent = [not lines for lines, _ in told]
+    assert 12 < sum(silent) < 36 and all(len(tracks.box_SB4) for _, tracks in told)
+    for (lines, tracks), (same_lines, same_tracks) in zip(told, drawn(78, 0.5, 0.3), strict=True):
+        assert lines in ((), same_lines) and tracks.colors == same_tracks.colors
+
+
 def test_names_are_learnt_from_other_colours_and_shapes_without_boxes() -> None:
     data, pairs = dataset(), set[tuple[str, str]]()
     rng = torch.Generator().manual_seed(0)
@@ -135,6 +144,39 @@ def test_the_parts_of_two_processes_add_up_to_the_loss(tokenizer: CaptionTokeniz
         assert float(parts[0][1][name] + parts[1][1][name]) == pytest.approx(float(value), rel=1e-5), name
 
 
+@torch.no_grad()
+def test_first_boxes_count_more_and_empty_places_nothing(tokenizer: CaptionTokenizer) -> None:
+    torch.manual_seed(0)
+    planner = planner_of(configs.override(CONFIG, ["worlds.frames=17"]), tokenizer.vocab_size)
+    for parameter in planner.parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    clips = []
+    for bodies in (1, 3):  # in one crowd, so that the first has two empty places a moment
+        box_SB4 = np.random.default_rng(bodies).uniform(0, 0.5, (9, bodies, 4)).astype(np.float32)
+        box_SB4[..., 2:] = box_SB4[..., :2] + 0.3
+        box_SB4[1, 0], box_SB4[7, -1] = np.nan, np.nan
+        tracks = Tracks(("red", "blue", "lime")[:bodies], ("cube",) * bodies, box_SB4)
+        clips.append((((f"{bodies} cubes", 0.0, 1.0),), tracks))
+    loss, told = plan_loss(planner, clips, tokenizer)
+
+    nats = []  # of each box, and its moment
+    for lines, tracks in clips:
+        plans = Plans.of([tracks])
+        _, box_BSKC = planner(plans, *planner.read(tokenizer.pack([lines])))
+        moved_SK4 = (plans.box_BSK4 - plans.before()[0] + GRID)[0]
+        for moment, body in np.ndindex(tracks.box_SB4.shape[:2]):
+            x_C, seen = box_BSKC[0, moment, body], plans.seen_BSK[0, moment, body]
+            nat = -torch.nn.functional.logsigmoid(planner.seen_proj(x_C)[0] * (1 if seen else -1))
+            for side, distance in enumerate(moved_SK4[moment, body] if seen else ()):
+                before = moved_SK4[moment, body, :side].unbind(0)
+                nat = nat - planner.distance_logits(x_C, side, before).log_softmax(-1)[distance]
+            nats.append((float(nat), moment))
+    assert len(nats) == 36 and sum(np.isnan(tracks.box_SB4[..., 0]).sum() for _, tracks in clips) == 4
+    assert float(told["box_nats"]) == pytest.approx(np.mean([nat for nat, _ in nats]), rel=1e-4)
+    weighted = np.mean([nat * (training.EARLY_WEIGHT if moment < training.EARLY else 1) for nat, moment in nats])
+    assert float(loss) == pytest.approx(weighted + float(told["color_nats"] + told["shape_nats"]), rel=1e-4)
+
+
 @pytest.fixture
 def latents(monkeypatch: pytest.MonkeyPatch) -> LatentDataset:
     data = dataset()
@@ -154,7 +196,7 @@ def test_a_planner_learns_what_words_say(tmp_path: Path, latents: LatentDataset)
     for clip in range(len(latents) - HELD_OUT_CLIPS, len(latents)):
         words, truth = latents.captions[clip].short, latents.tracks[clip]
         assert truth is not None
-        made = plan(planner, tokenizer.pack([((words, -torch.inf, torch.inf),)]), clip)
+        made = plan(planner, tokenizer.pack([((words, -torch.inf, torch.inf),), ()]), clip)
         if (made.colors, made.shapes) == (truth.colors, truth.shapes):
             right += bool(np.abs(np.nan_to_num(made.box_SB4) - truth.box_SB4).max() < 0.1)
     assert right >= 0.6 * HELD_OUT_CLIPS, right  # by chance a twelfth

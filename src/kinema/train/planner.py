@@ -37,7 +37,10 @@ from kinema.worlds.tracks import moments
 
 FILE = "planner/planner.safetensors"  # in the run folder of the model
 CROWDS = 4  # groups of a step's clips by how many bodies they have, so that few places are empty
+CROWD = 16  # clips that one has at least
+WORDS = 32  # the words of a crowd are padded to a multiple: a CPU makes kernels for every size, once
 SEED = 31
+EARLY, EARLY_WEIGHT = 3, 4.0  # of a plan's moments, and how much more their boxes count
 
 RECOLORED = tuple(color for color in palette.COLORS if color not in palette.NEUTRAL_COLORS)
 _SETS: tuple[dict[str, tuple[str, ...]], ...] = (
@@ -89,7 +92,7 @@ def train_planner(config: Config, out: Path, stop_after: float | None = None, te
     @torch.no_grad()
     def on_validation(step: int, averaged: nn.Module) -> Records:
         assert isinstance(averaged, Planner)
-        plain = dataclasses.replace(config.planner, recolored_share=0.0, mirrored_share=0.0)
+        plain = dataclasses.replace(config.planner, recolored_share=0.0, mirrored_share=0.0, text_dropout=0.0)
         drawn = draw_plans(data, held_out, train, plain, torch.Generator().manual_seed(SEED))
         with half_precision(team.device, train.bf16):
             loss, values = plan_loss(averaged, drawn, tokenizer)
@@ -126,6 +129,7 @@ def settings_of(config: Config) -> TrainConfig:
     check_heads("planner", planner)
     check_share("planner.recolored_share", planner.recolored_share)
     check_share("planner.mirrored_share", planner.mirrored_share)
+    check_share("planner.text_dropout", planner.text_dropout)
     return TrainConfig(
         steps=planner.steps,
         batch=planner.batch,
@@ -146,13 +150,19 @@ Drawn = tuple[TimedText, Tracks]
 def draw_plans(
     data: LatentDataset, clips: Sequence[int], train: TrainConfig, planner: PlannerConfig, rng: torch.Generator
 ) -> list[Drawn]:
-    """The words and tracks of the clips of a step, some in other colours or mirrored, words and tracks alike."""
-    chances = torch.rand(len(clips), 2, generator=rng).tolist()
-    turns = [_turn(RECOLORED, rng) if chance < planner.recolored_share else {} for chance, _ in chances]
+    """The words and tracks of the clips of a step, some in other colours or mirrored, words and tracks alike.
+
+    Some clips have no words: that is what guidance moves away from.
+    """
+    recolored, mirrored, silent = torch.rand(3, len(clips), generator=rng).tolist()
+    turns = [_turn(RECOLORED, rng) if chance < planner.recolored_share else {} for chance in recolored]
     drawn = _turned(data, clips, turns, train, rng)
+    drawn = [
+        _mirrored(*one) if chance < planner.mirrored_share else one for one, chance in zip(drawn, mirrored, strict=True)
+    ]
     return [
-        _mirrored(*one) if chance < planner.mirrored_share else one
-        for one, (_, chance) in zip(drawn, chances, strict=True)
+        ((), tracks) if chance < planner.text_dropout else (lines, tracks)
+        for (lines, tracks), chance in zip(drawn, silent, strict=True)
     ]
 
 
@@ -225,6 +235,9 @@ def plan_loss(
 ) -> tuple[Tensor, dict[str, Number]]:
     """Mean nats of a body and mean nats of a box, added, so that the few bodies count as much as the many boxes.
 
+    The first boxes of a body count more: they decide from where it comes and where to, as words say, and what follows
+    goes on.
+
     Args:
         planner: on the device of the team.
         drawn: the clips of the whole step, with boxes or without; every process takes its share.
@@ -238,31 +251,36 @@ def plan_loss(
     bodies = max(1, sum(len(tracks.colors) for _, tracks in drawn))
     boxes = max(1, sum(tracks.box_SB4.shape[0] * tracks.box_SB4.shape[1] for _, tracks in drawn))
     mine = sorted(drawn, key=lambda one: (len(one[1].box_SB4), len(one[1].colors)))[team.process :: team.processes]
+    text = tokenizer.pack([lines for lines, _ in mine], planner.max_tokens).to(team.device)
+    words_BLC, is_word_B1L = planner.read(text)
+    spare = -words_BLC.shape[1] % WORDS
+    words_BLC, is_word_B1L = F.pad(words_BLC, (0, 0, 0, spare)), F.pad(is_word_B1L, (0, spare))
     sums: dict[str, Tensor] = {}
-    for _, alike in itertools.groupby(mine, key=lambda one: len(one[1].box_SB4)):
+    for _, alike in itertools.groupby(range(len(mine)), key=lambda index: len(mine[index][1].box_SB4)):
         clips = list(alike)
-        for first in range(0, len(clips), size := -(-len(clips) // CROWDS)):
-            for name, value in _sums(planner, clips[first : first + size], tokenizer, team.device).items():
-                sums[name] = sums[name] + value if name in sums else value
+        size = max(CROWD, -(-len(clips) // CROWDS))
+        for first in range(clips[0], clips[-1] + 1, size):
+            crowd = slice(first, min(first + size, clips[-1] + 1))
+            longest = max(text.lengths[crowd])
+            words = slice(longest + -longest % WORDS)
+            plans = Plans.of([tracks for _, tracks in mine[crowd]]).to(team.device)
+            parts = _sums(planner, plans, words_BLC[crowd, words], is_word_B1L[crowd, :, words])
+            sums = {name: sums.get(name, 0) + value for name, value in parts.items()}
     kinds = sums["color"] / things + sums["shape"] / bodies
-    places = (sums["seen"] + sums["sides"]) / boxes
+    places = sums["weighted_boxes"] / boxes
     told: dict[str, Number] = {
         "color_nats": sums["color"].detach() / things,
         "shape_nats": sums["shape"].detach() / bodies,
-        "box_nats": places.detach(),
+        "box_nats": sums["boxes"].detach() / boxes,
         "kinds_right": sums["right"] / bodies,
     }
     return kinds + places, told
 
 
-def _sums(
-    planner: Planner, crowd: Sequence[Drawn], tokenizer: CaptionTokenizer, device: torch.device
-) -> dict[str, Tensor]:
-    """Nats of the colours, shapes, of whether boxes are seen and of their sides; and bodies that are told right."""
-    plans = Plans.of([tracks for _, tracks in crowd]).to(device)
-    words = planner.read(tokenizer.pack([lines for lines, _ in crowd], planner.max_tokens).to(device))
-    body_BPC, box_BSKC = planner(plans, *words)
-    place_P = torch.arange(body_BPC.shape[1], device=device)
+def _sums(planner: Planner, plans: Plans, words_BLC: Tensor, is_word_B1L: Tensor) -> dict[str, Tensor]:
+    """Nats of the colours, the shapes and the boxes, these also weighted; and how many bodies are told right."""
+    body_BPC, box_BSKC = planner(plans, words_BLC, is_word_B1L)
+    place_P = torch.arange(body_BPC.shape[1], device=body_BPC.device)
     color_BP = F.pad(plans.color_BK, (0, 1)).where(place_P < plans.count_B[:, None], END)
     is_drawn_BP, is_body_BK = place_P <= plans.count_B[:, None], place_P[:-1] < plans.count_B[:, None]
     color_logits = planner.color_proj(body_BPC).float()
@@ -270,22 +288,25 @@ def _sums(
     right = color_logits[:, :-1].argmax(-1)[is_body_BK] == plans.color_BK[is_body_BK]
     right = right & (shape_logits.argmax(-1) == plans.shape_BK[is_body_BK])
 
+    # Every place has a loss, and those of no use count nothing, so that sizes come again.
     is_box_BSK = is_body_BK[:, None].expand_as(plans.seen_BSK)
-    x_MC, seen_M = box_BSKC[is_box_BSK], plans.seen_BSK[is_box_BSK]
-    seen = F.binary_cross_entropy_with_logits(planner.seen_proj(x_MC)[:, 0].float(), seen_M.float(), reduction="sum")
-    moved_M4 = (plans.box_BSK4 - plans.before()[0] + GRID)[is_box_BSK & plans.seen_BSK]
-    x_MC = x_MC[seen_M]
-    sides = [
-        F.cross_entropy(
-            planner.distance_logits(x_MC, side, moved_M4.unbind(1)[:side]).float(), moved_M4[:, side], reduction="sum"
-        )
-        for side in range(4)
-    ]
+    weight_S = torch.ones(plans.seen_BSK.shape[1], device=body_BPC.device)
+    weight_S[:EARLY] = EARLY_WEIGHT
+    seen_BSK = F.binary_cross_entropy_with_logits(
+        planner.seen_proj(box_BSKC)[..., 0].float(), plans.seen_BSK.float(), reduction="none"
+    )
+    moved_BSK4 = plans.box_BSK4 - plans.before()[0] + GRID
+    sides_BSK = torch.zeros_like(seen_BSK)
+    for side in range(4):
+        logits = planner.distance_logits(box_BSKC, side, moved_BSK4.unbind(-1)[:side]).float()
+        nats_M = F.cross_entropy(logits.flatten(0, -2), moved_BSK4[..., side].flatten(), reduction="none")
+        sides_BSK = sides_BSK + nats_M.view_as(sides_BSK)
+    nats_BSK = (seen_BSK + sides_BSK * plans.seen_BSK) * is_box_BSK
     return {
         "color": F.cross_entropy(color_logits[is_drawn_BP], color_BP[is_drawn_BP], reduction="sum"),
         "shape": F.cross_entropy(shape_logits, plans.shape_BK[is_body_BK], reduction="sum"),
-        "seen": seen,
-        "sides": torch.stack(sides).sum(),
+        "boxes": nats_BSK.sum(),
+        "weighted_boxes": (nats_BSK * weight_S[:, None]).sum(),
         "right": right.sum(),
     }
 
