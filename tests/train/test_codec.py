@@ -97,6 +97,14 @@ def test_the_loss_is_zero_only_for_the_truth_and_sees_color_and_motion() -> None
     assert float(weight[saturation > training.COLORFUL].min()) > 2 * float(weight.min())
 
 
+def test_an_error_that_flickers_costs_more_than_one_that_stays() -> None:
+    truth = torch.zeros(1, 3, 5, 16, 16)
+    sign_T11 = torch.tensor([1.0, -1.0, 1.0, -1.0, 1.0])[:, None, None]
+    stays, flickers = (training.reconstruction_loss(truth + 0.1 * sign, truth) for sign in (1.0, sign_T11))
+    torch.testing.assert_close(stays.pixels, flickers.pixels)
+    assert float(stays.gradients) < 1e-6 and float(flickers.gradients) == pytest.approx(0.1)
+
+
 def test_image_crops_have_no_motion_to_weigh() -> None:
     image = from_uint8(moving_discs(1)[:, :1])
     assert float(training.reconstruction_loss(image * 0.9, image).total) > 0

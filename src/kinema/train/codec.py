@@ -38,6 +38,7 @@ EVALUATION_BATCH = 4  # clips encoded at once
 EXTRA_WEIGHT = 4.0  # of a pixel that moves or has colour, over the weight 1 of every pixel
 MOVING = 0.15  # change between frames, in pixels of [-1, 1], that counts as motion in full
 GREY, COLORFUL = 0.2, 0.5  # max − min of RGB, in pixels of [-1, 1], that counts as colour not at all and in full
+SQUARE_WEIGHT = 4.0  # of L2 beside L1: they are equal for an error of an eighth of the range, as at a blurred edge
 GRADIENT_WEIGHT, GRADIENT_SCALES = 0.5, 3
 
 
@@ -205,21 +206,22 @@ def codec_step(
 
 
 def reconstruction_loss(video_BCTHW: Tensor, truth_BCTHW: Tensor) -> CodecLoss:
-    """L1 + L2 on pixels, weighted to motion and colour, and L1 on image gradients at several scales.
+    """L1 + L2 on pixels, weighted to motion and colour, and L1 on gradients in space and time at several scales.
 
     A body may fill one pixel in two hundred; unweighted, its colour is cheap to get wrong, and the error hides in
-    the PSNR of the background.
+    the PSNR of the background. Gradients in time are what moves: an error that changes from frame to frame is a body
+    that trembles.
     """
     video, truth = to_BTHWC(video_BCTHW).contiguous(), to_BTHWC(truth_BCTHW).contiguous()
     weight = pixel_weight(truth)
     error = video - truth
-    pixels = (weight * (error.abs() + error.square())).mean()
+    pixels = (weight * (error.abs() + SQUARE_WEIGHT * error.square())).mean()
     gradients = video.new_zeros(())
     for scale in range(GRADIENT_SCALES):
         if scale:
             error, weight = _half(error), _half(weight)
         # Gradients are linear: the gradient of the error is the error of the gradient.
-        for axis in (2, 3):
+        for axis in (1, 2, 3) if error.shape[1] > 1 else (2, 3):
             size = error.shape[axis] - 1
             change = error.diff(dim=axis).abs() * weight.narrow(axis, 1, size)
             gradients = gradients + change.mean() / (2 * GRADIENT_SCALES)
