@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The built-in model from nothing on one GPU, with as many steps as fit in MINUTES: data from seeds on the spot → codec →
-# latents → transformer → weights. A short trial of each network tells how long its step takes.
+# latents → transformer → planner → weights. A short trial of each network tells how long its step takes.
 #
 # It goes on until it is done; to go on after an interruption, run it again. EXTRA holds more settings, WORKERS the
 # processes that render (all cores but four). Usage: runs/nano_1gpu.sh [FOLDER] [MINUTES]
@@ -37,16 +37,19 @@ if [ ! -f "$out/steps" ]; then
   kinema train latents --codec "${CODEC:-nano}" --out "$trial" "${set[@]}" --set worlds.clips="${TRIAL_CLIPS:-400}"
   kinema train model --codec "${CODEC:-nano}" --out "$trial" "${set[@]}" --set worlds.clips="${TRIAL_CLIPS:-400}" \
     --set train_model.steps="$trial_steps" --set train_model.image_steps=0 --set train_model.short_steps=0
+  kinema train planner --out "$trial" "${set[@]}" --set worlds.clips="${TRIAL_CLIPS:-400}" \
+    --set planner.steps="$trial_steps"
   kinema train codec --out "$out/codec_trial" "${set[@]}" --set train_codec.steps="$trial_steps"
   mkdir -p "$out/codec"
   ln -f "$out"/codec_trial/*.npy "$out/codec/"
   left=$((60 * minutes - SECONDS))
-  codec_steps=$(steps_in "$out/codec_trial" $((left * 3 / 10)))
-  echo "$codec_steps $(steps_in "$trial" $((left * 6 / 10)))" > "$out/steps"
+  codec_steps=$(steps_in "$out/codec_trial" $((left * 27 / 100)))
+  planner_steps=$(steps_in "$trial/planner" $((left * 9 / 100)))
+  echo "$codec_steps $(steps_in "$trial" $((left * 54 / 100))) $planner_steps" > "$out/steps"
 fi
-read -r codec_steps model_steps < "$out/steps"
-echo "$codec_steps steps of the codec, $model_steps of the model"
-set+=(--set train_codec.steps="$codec_steps" --set train_model.steps="$model_steps"
+read -r codec_steps model_steps planner_steps < "$out/steps"
+echo "$codec_steps steps of the codec, $model_steps of the model, $planner_steps of the planner"
+set+=(--set train_codec.steps="$codec_steps" --set train_model.steps="$model_steps" --set planner.steps="$planner_steps"
   --set train_model.first_clips="${FIRST_CLIPS:-4000}" --set train_model.grow_steps=$((model_steps * 3 / 4)))
 
 ( # latents, in the background: clips wait in memory until the codec is trained

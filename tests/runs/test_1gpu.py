@@ -60,11 +60,12 @@ def test_the_recipe_for_one_gpu_from_nothing_to_a_video(small: Path) -> None:
 @pytest.mark.skipif(not RUNS.exists(), reason="the scripts are not part of an installation")
 def test_the_built_in_models_recipe_takes_the_steps_that_fit(small: Path, tmp_path: Path) -> None:
     options = {"CODEC": str(small / "codec"), "TRIAL_STEPS": "2", "TRIAL_CLIPS": "52", "FIRST_CLIPS": "4"}
-    extra = [setting for setting in EXTRA if not setting.startswith(("train_codec.steps", "train_model.steps"))]
+    measured = ("train_codec.steps", "train_model.steps", "planner.steps")
+    extra = [setting for setting in EXTRA if not setting.startswith(measured)]
     done = call("nano_1gpu.sh", str(tmp_path), "0", extra=extra, **options)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "20 steps of the codec, 20 of the model" in done.stdout  # the fewest: no time is left
-    for network in ("codec", "model"):
+    assert "20 steps of the codec, 20 of the model, 20 of the planner" in done.stdout  # the fewest: no time is left
+    for network in ("codec", "model", "model/planner"):
         steps = [line["step"] for line in read_metrics(tmp_path / network) if "loss" in line]
         assert steps == list(range(1, 21))
     weights = WeightsFolder(tmp_path / "model" / "weights")
