@@ -80,13 +80,14 @@ class PlannerConfig:
     depth: int = 4
     text_depth: int = 2
     heads: int = 4
-    steps: int = 2000
+    steps: int = 3000
     batch: int = 64  # clips a step
-    names_batch: int = 64  # more clips of which a step learns the bodies alone, in other colours and shapes
+    names_batch: int = 16  # more clips of which a step learns the bodies alone, in other colours and shapes
     muon_lr: float = 0.02
     adamw_lr: float = 1.5e-3
     recolored_share: float = 0.5  # of clips that are told in other colours, in their words and their tracks alike
     mirrored_share: float = 0.5  # of clips whose left and right are exchanged, in their words and their boxes alike
+    placed_share: float = 0.3  # of clips whose words also tell which bodies begin on the left and which on the right
     text_dropout: float = 0.1  # share of clips without any words, so that guidance works
 
 

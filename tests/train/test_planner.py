@@ -29,7 +29,7 @@ CONFIG: Config = configs.override(
         *("worlds.frames=5", "text.vocab_size=300", "text.max_tokens=32"),
         *("planner.width=32", "planner.depth=1", "planner.text_depth=1", "planner.heads=2"),
         *("planner.steps=150", "planner.batch=24", "planner.recolored_share=0.5", "planner.names_batch=8"),
-        *("planner.mirrored_share=0.3", "planner.text_dropout=0"),
+        *("planner.mirrored_share=0.3", "planner.placed_share=0", "planner.text_dropout=0"),
     ],
 )
 
@@ -93,6 +93,26 @@ def test_words_and_boxes_are_mirrored_together() -> None:
     assert lines == (("it moves rightwards to the right, upright", 0.0, 1.0),)
     np.testing.assert_allclose(turned.box_SB4[0, 0], (0.7, 0.2, 0.9, 0.5), rtol=1e-6)
     assert np.isnan(turned.box_SB4[1]).all()
+
+
+def test_words_tell_on_which_side_bodies_begin() -> None:
+    at_x = {"red": 0.0, "cyan": 0.7, "lime": 0.35, "black": 0.7}
+    box_SB4 = np.array([[[x, 0.5, x + 0.3, 0.8] for x in at_x.values()]] * 3, np.float32)
+    box_SB4[:, 0, ::2] += np.array([[0.0], [0.4], [0.7]])  # goes over to the other side
+    box_SB4[:2, 1] = np.nan  # comes into view later
+    tracks = Tracks(tuple(at_x), ("sphere", "cube", "cone", "sphere"), box_SB4)
+    said = "a small scarlet ball hits a cyan metal box and rolls, beside a lime cone and a black ball, the ball stops"
+    told = said.replace("scarlet ball", "scarlet ball on the left").replace("metal box", "metal box on the right")
+    told = told.replace("black ball", "black ball on the right")
+    beat = ("the scarlet ball rests", 0.0, 0.5)
+    assert training._placed(((said, 0.0, 1.0), beat), tracks) == ((told, 0.0, 1.0), beat)
+    assert training._placed((), tracks) == ()
+    twins = dataclasses.replace(tracks, colors=("red", "red", "clear", "clear"))
+    assert training._placed(((said, 0.0, 1.0),), twins) == ((said, 0.0, 1.0),)
+    shares = dataclasses.replace(CONFIG.planner, placed_share=0.5, mirrored_share=0.5)
+    for lines, one in draw_plans(dataset(), range(78), settings_of(CONFIG), shares, torch.Generator().manual_seed(0)):
+        x = (one.box_SB4[0, 0, 0] + one.box_SB4[0, 0, 2]) / 2
+        assert re.findall("left|right", lines[0][0])[0] == ("left" if x < 0.5 else "right")  # mirrored after that
 
 
 def test_some_clips_have_no_words() -> None:

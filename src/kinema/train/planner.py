@@ -33,13 +33,14 @@ from kinema.train.packs import draw_words
 from kinema.train.parallel import ALONE, Team
 from kinema.worlds import palette
 from kinema.worlds.narration.words import COLOR_WORDS, SHAPE_WORDS, article, plural
-from kinema.worlds.tracks import moments
+from kinema.worlds.tracks import CLEAR, moments
 
 FILE = "planner/planner.safetensors"  # in the run folder of the model
 CROWDS = 4  # groups of a step's clips by how many bodies they have, so that few places are empty
 CROWD = 16  # clips that one has at least
 WORDS = 32  # the words of a crowd are padded to a multiple: a CPU makes kernels for every size, once
 SEED = 31
+ASIDE = 0.1  # of the width, from the middle, where a body is on the left or on the right
 EARLY, EARLY_WEIGHT = 3, 4.0  # of a plan's moments, and how much more their boxes count
 
 RECOLORED = tuple(color for color in palette.COLORS if color not in palette.NEUTRAL_COLORS)
@@ -92,7 +93,9 @@ def train_planner(config: Config, out: Path, stop_after: float | None = None, te
     @torch.no_grad()
     def on_validation(step: int, averaged: nn.Module) -> Records:
         assert isinstance(averaged, Planner)
-        plain = dataclasses.replace(config.planner, recolored_share=0.0, mirrored_share=0.0, text_dropout=0.0)
+        plain = dataclasses.replace(
+            config.planner, recolored_share=0.0, placed_share=0.0, mirrored_share=0.0, text_dropout=0.0
+        )
         drawn = draw_plans(data, held_out, train, plain, torch.Generator().manual_seed(SEED))
         with half_precision(team.device, train.bf16):
             loss, values = plan_loss(averaged, drawn, tokenizer)
@@ -128,6 +131,7 @@ def settings_of(config: Config) -> TrainConfig:
         raise InputError("this recipe has no planner: set planner.width to its channels, for example 192")
     check_heads("planner", planner)
     check_share("planner.recolored_share", planner.recolored_share)
+    check_share("planner.placed_share", planner.placed_share)
     check_share("planner.mirrored_share", planner.mirrored_share)
     check_share("planner.text_dropout", planner.text_dropout)
     return TrainConfig(
@@ -152,11 +156,16 @@ def draw_plans(
 ) -> list[Drawn]:
     """The words and tracks of the clips of a step, some in other colours or mirrored, words and tracks alike.
 
-    Some clips have no words: that is what guidance moves away from.
+    The words of some also tell on which side bodies begin. Some clips have no words: that is what guidance moves away
+    from.
     """
-    recolored, mirrored, silent = torch.rand(3, len(clips), generator=rng).tolist()
+    recolored, placed, mirrored, silent = torch.rand(4, len(clips), generator=rng).tolist()
     turns = [_turn(RECOLORED, rng) if chance < planner.recolored_share else {} for chance in recolored]
     drawn = _turned(data, clips, turns, train, rng)
+    drawn = [
+        (_placed(*one), one[1]) if chance < planner.placed_share else one
+        for one, chance in zip(drawn, placed, strict=True)
+    ]
     drawn = [
         _mirrored(*one) if chance < planner.mirrored_share else one for one, chance in zip(drawn, mirrored, strict=True)
     ]
@@ -217,6 +226,23 @@ def _renamed(lines: TimedText, turn: Mapping[str, str]) -> TimedText:
         return _ARTICLE.sub(lambda match: article(match[1].lower()), _WORD.sub(other, text))  # an orange
 
     return tuple((changed(text), start_s, end_s) for text, start_s, end_s in lines)
+
+
+def _placed(lines: TimedText, tracks: Tracks) -> TimedText:
+    """The same lines, whose first mention of a body that is alone in its colour tells on which side it begins."""
+    if not lines:
+        return lines
+    (text, start_s, end_s), *others = lines
+    for color, shape, box_S4 in zip(tracks.colors, tracks.shapes, np.moveaxis(tracks.box_SB4, 1, 0), strict=True):
+        seen_M4 = box_S4[~np.isnan(box_S4[:, 0])]
+        if color == CLEAR or tracks.colors.count(color) > 1 or not len(seen_M4):
+            continue
+        beside = (seen_M4[0, 0] + seen_M4[0, 2]) / 2 - 0.5
+        if abs(beside) > ASIDE:
+            colors, shapes = "|".join(COLOR_WORDS[color]), "|".join(SHAPE_WORDS[shape])
+            mention = rf"\b(?:{colors})(?: \w+)?? (?:{shapes})\b"  # of a material, perhaps
+            text = re.sub(mention, rf"\g<0> on the {'left' if beside < 0 else 'right'}", text, count=1)
+    return ((text, start_s, end_s), *others)
 
 
 def _mirrored(lines: TimedText, tracks: Tracks) -> Drawn:
