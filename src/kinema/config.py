@@ -88,7 +88,6 @@ class PlannerConfig:
     recolored_share: float = 0.5  # of clips that are told in other colours, in their words and their tracks alike
     mirrored_share: float = 0.5  # of clips whose left and right are exchanged, in their words and their boxes alike
     placed_share: float = 0.3  # of clips whose words also tell which bodies begin on the left and which on the right
-    text_dropout: float = 0.1  # share of clips without any words, so that guidance works
 
 
 @dataclass(frozen=True)

@@ -47,11 +47,6 @@ def text(tokenizer: CaptionTokenizer, *lines: str) -> TextPack:
     return tokenizer.pack([((line, 0.0, 1.0),) for line in lines], 64)
 
 
-def asked(tokenizer: CaptionTokenizer, line: str, against: str | None = None) -> TextPack:
-    """A text to plan for, and the one that guidance moves away from."""
-    return tokenizer.pack([((line, 0.0, 1.0),), () if against is None else ((against, 0.0, 1.0),)], 64)
-
-
 def test_plans_are_tracks_on_a_grid() -> None:
     clips = [tracks("red", "blue", "clear"), tracks("green"), tracks()]
     plans = Plans.of(clips)
@@ -107,7 +102,7 @@ def test_a_plan_is_read_the_same_beside_larger_ones(planner: Planner, tokenizer:
 
 
 def test_drawn_boxes_are_boxes_and_follow_the_seed(planner: Planner, tokenizer: CaptionTokenizer) -> None:
-    drawn = [plan(planner, asked(tokenizer, WORDS[0]), seed, 2.0, 2.0) for seed in (0, 0, 1, 2, 3)]
+    drawn = [plan(planner, text(tokenizer, WORDS[0]), seed, 2.0, 2.0) for seed in (0, 0, 1, 2, 3)]
     np.testing.assert_array_equal(drawn[0].box_SB4, drawn[1].box_SB4)
     assert len({(one.colors, one.box_SB4.tobytes()) for one in drawn[1:]}) == 4
     for one in drawn:
@@ -119,17 +114,4 @@ def test_drawn_boxes_are_boxes_and_follow_the_seed(planner: Planner, tokenizer: 
 def test_no_body_is_a_plan(planner: Planner, tokenizer: CaptionTokenizer) -> None:
     never = copy.deepcopy(planner)
     never.color_proj.bias.data[END] = 100
-    assert plan(never, asked(tokenizer, WORDS[0]), 0).box_SB4.shape == (MOMENTS, 0, 4)
-
-
-def test_guidance_moves_boxes_away_from_other_words(planner: Planner, tokenizer: CaptionTokenizer) -> None:
-    def boxes(against: str | None, guidance: float) -> bytes:
-        drawn = plan(planner, asked(tokenizer, WORDS[1], against), 3, guidance=guidance)
-        assert drawn.colors == plain.colors and drawn.shapes == plain.shapes  # only boxes are guided
-        return drawn.box_SB4.tobytes()
-
-    plain = plan(planner, asked(tokenizer, WORDS[1]), 3, guidance=1.0)
-    assert plain.colors
-    assert boxes("a", 1.0) == plain.box_SB4.tobytes()
-    assert boxes(WORDS[1], 3.0) == plain.box_SB4.tobytes()  # away from itself is nowhere
-    assert len({boxes(None, guidance) for guidance in (1.0, 3.0, 10.0)}) == 3
+    assert plan(never, text(tokenizer, WORDS[0]), 0).box_SB4.shape == (MOMENTS, 0, 4)

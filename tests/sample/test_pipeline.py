@@ -100,7 +100,7 @@ def told_to(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, **order: Any) -
 
 def test_a_plan_is_told_to_the_pass_with_the_text(planned: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = [
-        plan(planned.planner, planned.tokenizer.pack([generate.always(PROMPT), ()], 64), seed)  # type: ignore[arg-type]
+        plan(planned.planner, planned.tokenizer.pack([generate.always(PROMPT)], 64), seed)  # type: ignore[arg-type]
         for seed in (5, 6)
     ]
     heard = told_to(planned, monkeypatch, seed=5, count=2, steps=3)

@@ -93,11 +93,6 @@ class Plans:
         seen_BSK, box_BSK4 = self.seen_BSK[:, :moments], self.box_BSK4[:, :moments]
         return dataclasses.replace(self, seen_BSK=seen_BSK, box_BSK4=box_BSK4)
 
-    def repeated(self, times: int) -> Plans:
-        """One plan as several."""
-        tensors = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return Plans(**{name: tensor.expand(times, *tensor.shape[1:]) for name, tensor in tensors.items()})
-
     def tracks(self, row: int) -> Tracks:
         """One of the plans as tracks."""
         count = int(self.count_B[row])
@@ -261,32 +256,27 @@ def plan(
     seed: int,
     kind_temperature: float = 0.3,
     box_temperature: float = 0.7,
-    guidance: float = 1.5,
 ) -> Tracks:
     """Draws the tracks of one clip.
 
     Args:
         planner: in evaluation mode.
-        text: of one clip, and behind it a text of no words.
+        text: of one clip.
         seed: same seed, same tracks.
         kind_temperature: of the draws of bodies; towards 0 the likeliest is taken.
         box_temperature: of the draws of boxes.
-        guidance: how far boxes are moved away from those of no words: 1 is not at all.
     """
-    assert len(text.lengths) == 2
+    assert len(text.lengths) == 1
     rng = torch.Generator().manual_seed(seed)
 
     def draw(logits: Tensor, temperature: float) -> int:
         chances = (logits.float().cpu() / temperature).softmax(-1)
         return int(torch.multinomial(chances, 1, generator=rng))
 
-    def guided(logits: Tensor) -> Tensor:
-        return logits[1].lerp(logits[0], guidance)
-
-    words_BLC, is_word_B1L = planner.read(text)
+    words = planner.read(text)
     plans = Plans.empty(1, 0, MAX_BODIES)
     for body in range(MAX_BODIES):
-        x_C = planner(plans, words_BLC[:1], is_word_B1L[:1])[0][0, body]
+        x_C = planner(plans, *words)[0][0, body]
         color = draw(planner.color_proj(x_C), kind_temperature)
         if color == END:
             break
@@ -299,9 +289,8 @@ def plan(
     plans = dataclasses.replace(boxes, **kinds)
     for moment in range(planner.moments):
         for body in range(count):
-            x_BC = planner(plans.until(moment + 1).repeated(2), words_BLC, is_word_B1L)[1][:, moment, body]
-            seen = guided(planner.seen_proj(x_BC).float())
-            if torch.rand(1, generator=rng) >= torch.sigmoid(seen / box_temperature).cpu():
+            x_C = planner(plans.until(moment + 1), *words)[1][0, moment, body]
+            if torch.rand(1, generator=rng) >= torch.sigmoid(planner.seen_proj(x_C).float() / box_temperature).cpu():
                 continue
             last_4 = plans.before()[0][0, moment, body]
             moved: list[Tensor] = []
@@ -310,7 +299,7 @@ def plan(
                 low = int(last_4[side - 1] + moved[-1]) - GRID + 1 if is_far else 0
                 zero = GRID - int(last_4[side])
                 allowed = slice(zero + low, zero + GRID + is_far)
-                logits = guided(planner.distance_logits(x_BC, side, moved).float())[allowed]
+                logits = planner.distance_logits(x_C, side, moved)[allowed]
                 moved.append(torch.tensor(allowed.start + draw(logits, box_temperature)))
             plans.seen_BSK[0, moment, body] = True
             plans.box_BSK4[0, moment, body] = last_4 + torch.stack(moved) - GRID

@@ -206,8 +206,7 @@ class Pipeline:
         if self.planner is None or not is_native or task.given or is_seen or task.begin or request.beats:
             return ()
         latent_frames = VideoShape(card.frames, card.height, card.width).latent.frames
-        wordless = dataclasses.replace(self._words(request), negative=())
-        text = wordless.pack(1, True, Layout([Segment(TokenGrid(latent_frames, 1, 1), card.fps)]))
+        text = self._words(request).pack(1, False, Layout([Segment(TokenGrid(latent_frames, 1, 1), card.fps)]))
         return tuple(plan(self.planner, text, seed) for seed in seeds)
 
     def _bridge(self, request: Request, latents_BCTHW: Tensor, seeds: list[int], on_step: OnStep | None) -> Tensor:

@@ -93,9 +93,7 @@ def train_planner(config: Config, out: Path, stop_after: float | None = None, te
     @torch.no_grad()
     def on_validation(step: int, averaged: nn.Module) -> Records:
         assert isinstance(averaged, Planner)
-        plain = dataclasses.replace(
-            config.planner, recolored_share=0.0, placed_share=0.0, mirrored_share=0.0, text_dropout=0.0
-        )
+        plain = dataclasses.replace(config.planner, recolored_share=0.0, placed_share=0.0, mirrored_share=0.0)
         drawn = draw_plans(data, held_out, train, plain, torch.Generator().manual_seed(SEED))
         with half_precision(team.device, train.bf16):
             loss, values = plan_loss(averaged, drawn, tokenizer)
@@ -133,7 +131,6 @@ def settings_of(config: Config) -> TrainConfig:
     check_share("planner.recolored_share", planner.recolored_share)
     check_share("planner.placed_share", planner.placed_share)
     check_share("planner.mirrored_share", planner.mirrored_share)
-    check_share("planner.text_dropout", planner.text_dropout)
     return TrainConfig(
         steps=planner.steps,
         batch=planner.batch,
@@ -156,22 +153,17 @@ def draw_plans(
 ) -> list[Drawn]:
     """The words and tracks of the clips of a step, some in other colours or mirrored, words and tracks alike.
 
-    The words of some also tell on which side bodies begin. Some clips have no words: that is what guidance moves away
-    from.
+    The words of some also tell on which side bodies begin.
     """
-    recolored, placed, mirrored, silent = torch.rand(4, len(clips), generator=rng).tolist()
+    recolored, placed, mirrored = torch.rand(3, len(clips), generator=rng).tolist()
     turns = [_turn(RECOLORED, rng) if chance < planner.recolored_share else {} for chance in recolored]
     drawn = _turned(data, clips, turns, train, rng)
     drawn = [
         (_placed(*one), one[1]) if chance < planner.placed_share else one
         for one, chance in zip(drawn, placed, strict=True)
     ]
-    drawn = [
-        _mirrored(*one) if chance < planner.mirrored_share else one for one, chance in zip(drawn, mirrored, strict=True)
-    ]
     return [
-        ((), tracks) if chance < planner.text_dropout else (lines, tracks)
-        for (lines, tracks), chance in zip(drawn, silent, strict=True)
+        _mirrored(*one) if chance < planner.mirrored_share else one for one, chance in zip(drawn, mirrored, strict=True)
     ]
 
 
