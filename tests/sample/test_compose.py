@@ -100,6 +100,12 @@ def test_between_two_clips_neither_reaches_over_to_the_other() -> None:
     assert (np.diff(values) >= 0).all() and np.diff(values).max() <= 2.5 * 150 / 12
 
 
+def test_a_frame_beside_one_clip_shows_nothing_of_the_other() -> None:
+    task = between(flat([50 + 2 * place for place in range(9)]), flat([200 + 2 * place for place in range(9)]), 11)
+    values = result(task, flat([180] * task.shape.frames))[:, 0, 0, 0].astype(int)
+    assert abs(values[9] - 66) <= 2 and abs(values[19] - 200) <= 2  # the usual change
+
+
 def test_the_end_of_a_loop_that_stays_away_comes_to_its_start() -> None:
     task = loop(from_text(VideoShape(33, 32, 32)), 4)
     back = [160, 158, 156, 154]  # at the last one, it should be the first frame again

@@ -230,7 +230,7 @@ def _pulled(
     for edge in (before, after):
         if edge is not None and edge.pull:
             distance = abs(edge.place - place)
-            other = min(1.0, (gap - distance) / (gap - 1)) if gap > 1 else 1.0
+            other = (gap - 1 - distance) / (gap - 2) if gap > 2 else 1.0
             shares.append((edge.pull * max(0.0, 1 - (distance - 1) / fade) * other, edge))
     total = max(1.0, sum(share for share, _ in shares))
     pulled_HW3 = frame_HW3
