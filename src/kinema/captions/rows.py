@@ -77,11 +77,16 @@ def batches_of(lengths: Sequence[int], texts: slice, device: torch.device) -> li
             starts, inside = [*starts, index], (lengths[index],) * 2
     first, batches = sum(lengths[: texts.start]), []
     for start, stop in itertools.pairwise([*starts, texts.stop]):
-        length_B = torch.tensor(lengths[start:stop])
         longest = max(lengths[start:stop])
-        mask_BL = torch.arange(longest + spare(longest, ROW, len(lengths))) < length_B[:, None]
-        places_S = None if mask_BL.all() else mask_BL.flatten().nonzero()[:, 0].to(device, non_blocking=True)
-        tokens = slice(first, first + int(length_B.sum()))
-        batches.append(Rows(tokens, mask_BL.to(device, non_blocking=True), places_S))
-        first = tokens.stop
+        batches.append(rows_of(lengths[start:stop], first, longest + spare(longest, ROW, len(lengths)), device))
+        first = batches[-1].tokens.stop
     return batches
+
+
+def rows_of(lengths: Sequence[int], first: int, row: int, device: torch.device) -> Rows:
+    """Texts of these lengths, whose tokens begin at ``first``, as one batch of rows of ``row`` tokens."""
+    length_B = torch.tensor(lengths)
+    mask_BL = torch.arange(row) < length_B[:, None]
+    places_S = None if mask_BL.all() else mask_BL.flatten().nonzero()[:, 0].to(device, non_blocking=True)
+    tokens = slice(first, first + int(length_B.sum()))
+    return Rows(tokens, mask_BL.to(device, non_blocking=True), places_S)

@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kinema.captions.attention import attend, split_heads, visibility_bias
+from kinema.captions.rows import rows_of, spare
 from kinema.captions.text_encoder import TextEncoder
 from kinema.captions.tokenizer import TextPack
 from kinema.config import Config, PlannerConfig, TextConfig
@@ -37,6 +38,7 @@ DISTANCES = 2 * GRID + 1
 WAVES = 5  # octaves in which positions are read
 SIDE_FEATURES = 1 + 2 * WAVES
 BOX_FEATURES = 2 + 2 * 4 * SIDE_FEATURES
+WORDS = 32  # rows of many texts are padded to a multiple
 END = len(COLORS)  # in place of a colour: no more bodies
 
 
@@ -143,12 +145,10 @@ class Planner(nn.Module):
 
     def read(self, text: TextPack) -> tuple[Tensor, Tensor]:
         """The texts as rows (B, L, C), and which of the tokens are no padding (B, 1, L)."""
-        values_SC = self.text_encoder(text).values_SC[: sum(text.lengths)]
-        length_B1 = torch.tensor(text.lengths, device=values_SC.device)[:, None]
-        is_word_BL = torch.arange(max(text.lengths), device=values_SC.device) < length_B1
-        words_MC = values_SC.new_zeros(is_word_BL.numel(), values_SC.shape[1])
-        words_MC = words_MC.index_copy(0, is_word_BL.flatten().nonzero()[:, 0], values_SC)
-        return words_MC.view(*is_word_BL.shape, -1), is_word_BL[:, None]
+        values_SC = self.text_encoder(text).values_SC
+        longest, texts = max(text.lengths), len(text.lengths)
+        rows = rows_of(text.lengths, 0, longest + spare(longest, WORDS, texts), values_SC.device)
+        return rows.pad(values_SC), rows.mask_BL[:, None]
 
     def forward(self, plans: Plans, words_BLC: Tensor, is_word_B1L: Tensor) -> tuple[Tensor, Tensor]:
         """What each place knows before its own thing is drawn.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +17,14 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from kinema.captions.rows import spare
 from kinema.captions.tokenizer import CaptionTokenizer, TimedText
 from kinema.codec.pixels import half_precision
 from kinema.config import Config, PlannerConfig, TrainConfig, to_dict
 from kinema.data import Tracks
 from kinema.errors import InputError
 from kinema.files import whole_file
-from kinema.model.planner import END, GRID, Planner, Plans, planner_of
+from kinema.model.planner import END, GRID, WORDS, Planner, Plans, planner_of
 from kinema.shapes import latent_time_s
 from kinema.train.latents import LatentDataset, load_latents
 from kinema.train.loop import Number, fit, generator_of
@@ -38,7 +39,6 @@ from kinema.worlds.tracks import CLEAR, moments
 FILE = "planner/planner.safetensors"  # in the run folder of the model
 CROWDS = 4  # groups of a step's clips by how many bodies they have, so that few places are empty
 CROWD = 16  # clips that one has at least
-WORDS = 32  # the words of a crowd are padded to a multiple: a CPU makes kernels for every size, once
 SEED = 31
 ASIDE = 0.1  # of the width, from the middle, where a body is on the left or on the right
 EARLY, EARLY_WEIGHT = 3, 4.0  # of a plan's moments, and how much more their boxes count
@@ -253,8 +253,8 @@ def plan_loss(
 ) -> tuple[Tensor, dict[str, Number]]:
     """Mean nats of a body and mean nats of a box, added, so that the few bodies count as much as the many boxes.
 
-    The first boxes of a body count more: they decide from where it comes and where to, as words say, and what follows
-    goes on.
+    Boxes of the first moments count more: they decide from where a body comes and where to, as words say, and what
+    follows goes on.
 
     Args:
         planner: on the device of the team.
@@ -271,19 +271,13 @@ def plan_loss(
     mine = sorted(drawn, key=lambda one: (len(one[1].box_SB4), len(one[1].colors)))[team.process :: team.processes]
     text = tokenizer.pack([lines for lines, _ in mine], planner.max_tokens).to(team.device)
     words_BLC, is_word_B1L = planner.read(text)
-    spare = -words_BLC.shape[1] % WORDS
-    words_BLC, is_word_B1L = F.pad(words_BLC, (0, 0, 0, spare)), F.pad(is_word_B1L, (0, spare))
     sums: dict[str, Tensor] = {}
-    for _, alike in itertools.groupby(range(len(mine)), key=lambda index: len(mine[index][1].box_SB4)):
-        clips = list(alike)
-        size = max(CROWD, -(-len(clips) // CROWDS))
-        for first in range(clips[0], clips[-1] + 1, size):
-            crowd = slice(first, min(first + size, clips[-1] + 1))
-            longest = max(text.lengths[crowd])
-            words = slice(longest + -longest % WORDS)
-            plans = Plans.of([tracks for _, tracks in mine[crowd]]).to(team.device)
-            parts = _sums(planner, plans, words_BLC[crowd, words], is_word_B1L[crowd, :, words])
-            sums = {name: sums.get(name, 0) + value for name, value in parts.items()}
+    for crowd in _crowds(mine):
+        longest = max(text.lengths[crowd])
+        words = slice(longest + spare(longest, WORDS, len(mine)))
+        plans = Plans.of([tracks for _, tracks in mine[crowd]]).to(team.device)
+        parts = _sums(planner, plans, words_BLC[crowd, words], is_word_B1L[crowd, :, words])
+        sums = {name: sums.get(name, 0) + value for name, value in parts.items()}
     kinds = sums["color"] / things + sums["shape"] / bodies
     places = sums["weighted_boxes"] / boxes
     told: dict[str, Number] = {
@@ -293,6 +287,16 @@ def plan_loss(
         "kinds_right": sums["right"] / bodies,
     }
     return kinds + places, told
+
+
+def _crowds(drawn: Sequence[Drawn]) -> Iterator[slice]:
+    """Neighbours that have boxes of as many moments, a few at once."""
+    first = 0
+    for _, alike in itertools.groupby(drawn, key=lambda one: len(one[1].box_SB4)):
+        stop = first + len(list(alike))
+        size = max(CROWD, -(-(stop - first) // CROWDS))
+        yield from (slice(start, min(start + size, stop)) for start in range(first, stop, size))
+        first = stop
 
 
 def _sums(planner: Planner, plans: Plans, words_BLC: Tensor, is_word_B1L: Tensor) -> dict[str, Tensor]:
