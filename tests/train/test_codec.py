@@ -205,6 +205,18 @@ def test_a_decoder_alone_learns_and_leaves_the_latents_as_they_are(tmp_path: Pat
         cache_latents(load_codec(TINY, tmp_path / run), WORLDS, tmp_path / "latents", shard_clips=6, workers=1)
 
 
+def test_a_deeper_codec_begins_as_the_one_it_is_given(tmp_path: Path) -> None:
+    training.train_codec(CONFIG, tmp_path / "first")
+    deeper, video = replace(TINY, depth=2), from_uint8(moving_discs(4))
+    still = replace(CONFIG.train_codec, muon_lr=0.0, adamw_lr=0.0, steps=2, decoder_only=True)
+    training.train_codec(replace(CONFIG, codec=deeper, train_codec=still), tmp_path / "second", init=tmp_path / "first")
+    before, after = load_codec(TINY, tmp_path / "first"), load_codec(deeper, tmp_path / "second")
+    latents = before.encode(video)
+    assert torch.equal(after.encode(video), latents) and torch.equal(after.decode(latents), before.decode(latents))
+    with pytest.raises(InputError, match="does not fit"):
+        training.train_codec(CONFIG, tmp_path / "third", init=tmp_path / "second")
+
+
 def test_an_anchor_holds_the_latents_near_those_of_the_codec_it_began_as(tmp_path: Path) -> None:
     training.train_codec(CONFIG, tmp_path / "first")
     video = from_uint8(moving_discs(4))

@@ -154,7 +154,8 @@ class ResidualBlock(nn.Module):
         self.conv1 = CausalConv(channels, channels, (time_kernel, 3, 3))
         self.norm2 = ChannelNorm(channels)
         self.conv2 = CausalConv(channels, channels, (1, 3, 3))
-        nn.init.zeros_(self.conv2.weight)  # a block begins as the identity
+        for parameter in self.conv2.parameters():  # a block begins as the identity
+            nn.init.zeros_(parameter)
 
     def forward(self, x_BTHWC: Tensor, state: StreamState | None = None) -> Tensor:
         hidden = self.conv1(F.silu(self.norm1(x_BTHWC)), state)
@@ -309,8 +310,13 @@ def save_codec(codec: VideoAutoencoder, folder: Path) -> Path:
     return path
 
 
-def load_codec(config: CodecConfig, folder: Path) -> VideoAutoencoder:
+def load_codec(config: CodecConfig, folder: Path, *, deeper: bool = False) -> VideoAutoencoder:
     """Reads ``folder/codec.safetensors`` strictly, ready for encoding and decoding.
+
+    Args:
+        config: of the codec.
+        folder: where it is.
+        deeper: whether ``config`` may have a greater depth than the file; further blocks begin as the identity.
 
     Raises:
         InputError: there is no such file, it is damaged, or it belongs to another configuration.
@@ -318,7 +324,8 @@ def load_codec(config: CodecConfig, folder: Path) -> VideoAutoencoder:
     path = folder / "codec.safetensors"
     codec = VideoAutoencoder(config).eval().requires_grad_(False)
     try:
-        codec.load_state_dict(load_file(path))
+        weights = load_file(path)
+        codec.load_state_dict(_with_further_blocks(codec, weights) if deeper else weights)
     except FileNotFoundError as error:
         raise InputError(f"no {path}: train one with `kinema train codec --out {folder}`") from error
     except SafetensorError as error:
@@ -326,3 +333,9 @@ def load_codec(config: CodecConfig, folder: Path) -> VideoAutoencoder:
     except RuntimeError as error:
         raise InputError(f"{path} does not fit this codec configuration: use the config.json beside it") from error
     return codec
+
+
+def _with_further_blocks(codec: VideoAutoencoder, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights, and the codec's own for blocks at latent resolution that they lack."""
+    blocks = ("encoder.coarse.", "decoder.coarse.")
+    return {name: own for name, own in codec.state_dict().items() if name.startswith(blocks)} | weights

@@ -167,9 +167,10 @@ def _beginning(config: Config, init: Path | None) -> tuple[Pupil, VideoAutoencod
         raise InputError("train_codec.decoder_only keeps an encoder that has learnt: say which with --init")
     if train.anchor_weight and (init is None or train.decoder_only):
         raise InputError("train_codec.anchor_weight holds an encoder near --init: give one, and no decoder_only")
-    codec = VideoAutoencoder(config.codec) if init is None else load_codec(config.codec, init).requires_grad_(True)
+    codec = VideoAutoencoder(config.codec) if init is None else load_codec(config.codec, init, deeper=True)
+    codec.requires_grad_(True)
     codec.encoder.requires_grad_(not train.decoder_only)
-    anchor = load_codec(config.codec, init) if init is not None and train.anchor_weight else None
+    anchor = load_codec(config.codec, init, deeper=True) if init is not None and train.anchor_weight else None
     return Pupil(codec, Critic() if train.adversarial_weight else None), anchor
 
 
