@@ -19,6 +19,7 @@ from kinema.config import Config, FlowConfig, ModelConfig, TextConfig, TrainConf
 from kinema.data import Beat, Caption, Source
 from kinema.errors import InputError, KinemaError
 from kinema.model.transformer import TextToVideo
+from kinema.train import parallel
 from kinema.train.checkpoint import newest_checkpoint
 from kinema.train.latents import LatentDataset
 from kinema.train.loop import Number, fit, generator_of
@@ -144,7 +145,12 @@ def three_runs(team: Team, folder: Path) -> None:
         train(folder / "diverged", team, bad=tuple(range(20)))
 
 
-def test_twenty_steps_of_two_processes_are_those_of_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sharded", [True, False])
+def test_twenty_steps_of_two_processes_are_those_of_one(
+    sharded: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if sharded:
+        monkeypatch.setattr(parallel, "SHARDED_PARAMETERS", 0)
     together(2, three_runs, tmp_path)
     train(tmp_path / "one", ALONE, bad=(4, 5))
     one, two = losses(tmp_path / "one"), losses(tmp_path / "two")

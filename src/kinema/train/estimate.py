@@ -19,7 +19,7 @@ from kinema.shapes import PATCH, TokenGrid, VideoShape
 from kinema.train.checkpoint import KEEP
 from kinema.train.codec_data import POOL_CLIPS, frames_per_crop
 from kinema.train.optimizer import split_parameters
-from kinema.train.parallel import Team
+from kinema.train.parallel import Team, is_worth_sharding
 from kinema.train.planner import settings_of
 from kinema.train.speed import flops_of_clip, meta_model, peak_flops
 
@@ -28,7 +28,7 @@ USED_SHARE = {"cpu": 0.05, "cuda": 0.35}  # of the peak speed: measured for nano
 SAVED_FLOATS = 38  # kept for the backward pass, a token and channel of a block; a test counts them
 BODIES = 3  # of a clip, about
 FLOAT32, BFLOAT16 = 4, 2  # bytes
-SAVED_CODEC_FLOATS = 1.4  # kept for the backward pass, a pixel and channel of the codec's width; counted too
+SAVED_CODEC_FLOATS = 1.5  # kept for the backward pass, a pixel and channel of the codec's width; counted too
 
 
 def estimate_model(config: Config, team: Team) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def estimate_model(config: Config, team: Team) -> dict[str, Any]:
         kept = SAVED_FLOATS * sum(width * depth for width, depth in stacks)
     activations = budget / team.processes * kept * (BFLOAT16 if train.bf16 else FLOAT32)
     latents = config.worlds.clips * native.latent.tokens.count * 64 * BFLOAT16
-    return _told(network, train, team, total, budget, "tokens", activations, latents, sharded=True)
+    return _told(network, train, team, total, budget, "tokens", activations, latents, is_worth_sharding(network))
 
 
 def estimate_codec(config: Config, team: Team) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def estimate_codec(config: Config, team: Team) -> dict[str, Any]:
     clips = min(POOL_CLIPS, worlds.clips)
     pools = 2 * clips * worlds.frames * worlds.height * worlds.width * 3
     units = train.batch * frames
-    return _told(codec, train, team, total, units, "frames", activations, pools, sharded=False)
+    return _told(codec, train, team, total, units, "frames", activations, pools)
 
 
 def estimate_planner(config: Config, team: Team) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def estimate_planner(config: Config, team: Team) -> dict[str, Any]:
         SAVED_FLOATS * config.planner.width * (config.planner.depth * places + config.planner.text_depth * TEXT_TOKENS)
     )
     activations = train.batch / team.processes * floats * (BFLOAT16 if train.bf16 else FLOAT32)
-    return _told(planner, train, team, flops, train.batch, "clips", activations, 0.0, sharded=False)
+    return _told(planner, train, team, flops, train.batch, "clips", activations, 0.0)
 
 
 def _told(
@@ -110,7 +110,7 @@ def _told(
     unit: str,
     activations: float,
     data: float,
-    sharded: bool,
+    sharded: bool = False,
 ) -> dict[str, Any]:
     muon, adamw = (sum(p.numel() for p in group.values()) for group in split_parameters(network))
     if not train.muon:

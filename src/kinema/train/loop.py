@@ -33,7 +33,16 @@ from kinema.train.checkpoint import claim_folder, restore_newest, save_checkpoin
 from kinema.train.ema import MovingAverage
 from kinema.train.metrics import MetricsLog, Records, numbers_of
 from kinema.train.optimizer import MuonAdamW, rate_factor
-from kinema.train.parallel import ALONE, Team, compile_blocks, is_worth_compiling, recompute, spread, whole
+from kinema.train.parallel import (
+    ALONE,
+    Team,
+    compile_blocks,
+    is_worth_compiling,
+    is_worth_sharding,
+    recompute,
+    spread,
+    whole,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -130,7 +139,8 @@ def fit(
         stop_after: seconds after which to stop at a checkpoint.
         settings: what must not change between calls, as JSON types; ``config`` unless given.
         team: the processes; all call with the same arguments.
-        shard: whether the team shares the weights out (FSDP2); else every process has them all.
+        shard: whether its blocks may be compiled and recomputed, and the weights, if they are many, shared out over the
+            team (FSDP2); else every process has them all.
 
     Raises:
         InputError: ``out`` holds a run with other settings.
@@ -186,14 +196,16 @@ def _start(module: nn.Module, config: TrainConfig, team: Team, shard: bool) -> _
     exported = exported_average(config)
     decays[exported] = decays.pop(exported)  # last
     averages = {name: MovingAverage(module, decay) for name, decay in decays.items()}
+    sharded = shard and team.mesh is not None and is_worth_sharding(module)
     if shard:
         if config.recompute:
             recompute(module)
         if config.compile and is_worth_compiling(team.device, config.steps):
             compile_blocks(module)
+    if sharded:
         for network in (module, *(average.module for average in averages.values())):
             spread(network, team)
-    return _Run(module, config, MuonAdamW(module, config), averages, team, shard and team.mesh is not None)
+    return _Run(module, config, MuonAdamW(module, config), averages, team, sharded)
 
 
 def exported_average(config: TrainConfig) -> str:
