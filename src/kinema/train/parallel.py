@@ -27,9 +27,7 @@ from torch.utils.checkpoint import checkpoint
 
 from kinema.errors import InputError
 
-SHARDED_PARAMETERS = (
-    100_000_000  # from so many on; two processes of a CPU train nano in 1.55 s a step copied, 2.0 s sharded
-)
+SHARDED_PARAMETERS = 100_000_000  # two processes of a CPU train nano in 1.55 s a step copied, in 2.0 s sharded
 COMPILED_STEPS_CPU = 300  # a step of nano on one core: 1.75 s compiled, 2.15 s not (32 clips, medians)
 PATIENCE = timedelta(days=2)  # for a process that makes the latents while the others wait
 
