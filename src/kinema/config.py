@@ -128,7 +128,6 @@ class TrainConfig:
     summary_dropout: float = 0.0  # share of clips trained without their summary, on their beats alone
     beats_dropout: float = 0.4  # share of clips trained without beats
     tracks_share: float = 0.0  # of clips with words whose tracks the model is told as well; model.tracks takes them in
-    body_weight: float = 0.0  # of latents that bodies cover, in the model's loss, over the weight 1 of every one
     shadow_share: float = 0.0  # of noisy clips that hold a shadow of another clip, to learn to leave it away
     shadow_strength: float = 0.6  # how much of the other clip, at most
     bf16: bool = True  # autocast

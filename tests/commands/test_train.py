@@ -224,7 +224,6 @@ CODEC = ("--codec", "CODEC")
         ("planner", ("--set", "planner.recolored_share=2"), "planner.recolored_share 2 is not possible"),
         ("planner", ("--set", "planner.width=32"), "no latents in"),
         ("model", (*CODEC, "--set", "train_model.tracks_share=1.5"), "is not possible: give 0 to 1"),
-        ("model", (*CODEC, "--set", "train_model.body_weight=-1"), "is not possible: give 0 or more"),
         ("model", (*CODEC, "--set", "model.tracks=false"), "set model.tracks=true"),
         ("latents", ("--codec", "CODEC", "--data", "."), "--data is for `kinema train codec`"),
         ("latents", ("--codec", "STARTED", "--data", "."), "--data is for `kinema train codec`"),

@@ -9,7 +9,7 @@ from kinema.captions.tokenizer import CaptionTokenizer
 from kinema.config import ModelConfig, TextConfig
 from kinema.data import Tracks
 from kinema.model.layout import Layout, Segment
-from kinema.model.tracks import CELLS, KINDS, MOMENTS, TRACK_FEATURES, draw_tracks, moments_of, share_of_bodies
+from kinema.model.tracks import CELLS, KINDS, MOMENTS, TRACK_FEATURES, draw_tracks, moments_of
 from kinema.model.transformer import TextToVideo
 from kinema.shapes import TOKEN_CHANNELS, TokenGrid
 
@@ -59,15 +59,6 @@ def test_bodies_of_one_colour_are_told_apart_by_their_shapes() -> None:
     assert told[0, 0, 0, 0, KINDS.index("red")].all() and told[0, 1, 3, 0, KINDS.index("red")].all()
     assert told[0, 0, 0, 0, KINDS.index("cube")].all() and not told[0, 0, 0, 0, KINDS.index("sphere")].any()
     assert told[0, 1, 3, 0, KINDS.index("sphere")].all()
-
-
-def test_latent_positions_know_how_much_of_them_bodies_cover() -> None:
-    boxes = tracks((5.5 / 16, 0.0, 8 / 16, 0.25), (0.75, 0.5, 1.0, 1.0))  # second and last token
-    boxes.box_SB4[2:, 1] = np.nan
-    share_TYXP = share_of_bodies(boxes, GRID).view(3, 2, 4, 4)
-    assert share_TYXP[0, 0, 1].tolist() == [0.5, 1, 0, 0] and share_TYXP[0, 1, 3].tolist() == [1, 1, 1, 1]
-    assert share_TYXP[1, 1, 3].tolist() == [1, 1, 1, 1]  # at its first moment
-    assert not share_TYXP[2, 1].any() and share_TYXP[0].sum() == 5.5
 
 
 def test_a_model_hears_tracks_once_it_has_learnt_to() -> None:

@@ -18,11 +18,11 @@ from kinema.data import Beat, Caption, Source, Tracks
 from kinema.errors import InputError
 from kinema.flow.path import data_from_velocity, interpolate, velocity
 from kinema.model.patches import patchify
-from kinema.model.tracks import draw_tracks, share_of_bodies
+from kinema.model.tracks import draw_tracks
 from kinema.model.transformer import Block, TextToVideo
 from kinema.shapes import TokenGrid
 from kinema.train.latents import LatentDataset
-from kinema.train.model import check_processes, held_out_loss, train_step, velocity_error
+from kinema.train.model import check_processes, held_out_loss, train_step
 from kinema.train.packs import SHADOW_FROM, Drawn, Plan, draw_step, grids_of, make_pack, noisy_tokens, share
 from kinema.train.parallel import Team, compile_blocks, is_worth_compiling
 from kinema.worlds.make import shape_of
@@ -136,29 +136,6 @@ def test_tracks_are_told_of_a_share_of_the_clips_that_have_words_and_them(tokeni
             tracks = data.tracks[d.clip]
             assert torch.equal(tracks_NC, draw_tracks(tracks, d.grid)) if d.told and tracks else not tracks_NC.any()
     assert told / spoken == pytest.approx(0.6, abs=0.05)
-
-
-def test_what_bodies_cover_weighs_more_in_the_loss_of_their_clip(tokenizer: CaptionTokenizer) -> None:
-    data, clips = with_tracks(dataset()), [0, 3, 5]
-    torch.manual_seed(0)
-    model = TextToVideo(TEXT, MODEL)
-    drawn = draw_step(data, clips, grids_of(data, clips), TrainConfig(), FlowConfig(), torch.Generator())
-    noisy, plain = noisy_tokens(drawn), make_pack(data, drawn, tokenizer, 64)
-    pack = make_pack(data, drawn, tokenizer, 64, body_weight=3.0)
-    assert plain.weight_NP is None and pack.weight_NP is not None
-    for d, weight_NP in zip(drawn, pack.weight_NP.split([d.grid.count for d in drawn]), strict=True):
-        tracks = data.tracks[d.clip]
-        assert float(weight_NP.mean()) == pytest.approx(1)
-        if tracks is None:
-            assert bool((weight_NP == 1).all())
-            continue
-        share_NP = share_of_bodies(tracks, d.grid)
-        torch.testing.assert_close(weight_NP / weight_NP.min(), 1 + 3 * share_NP)  # some positions hold no body
-    (loss, values), (_, before) = (train_step(one, model, noisy) for one in (pack, plain))
-    error_NP, noisy_N = velocity_error(pack, model), (pack.noise_level_F > 0)[pack.layout.frame_N]
-    torch.testing.assert_close(loss, (error_NP * pack.weight_NP)[noisy_N].mean())
-    assert not torch.isclose(loss, error_NP[noisy_N].mean())
-    assert values == before  # what is recorded has no weights
 
 
 def test_a_step_learns_from_tracks_and_is_scored_without(tokenizer: CaptionTokenizer) -> None:

@@ -5,18 +5,17 @@ course that is decided before anything is denoised ends that (layouts that guide
 arXiv 2309.17444).
 
 Suffixes: N tokens of the pack, T latent frames, M moments of a latent frame, S moments of the tracks, B bodies,
-K kinds, Y and X cells along the sides, P latent positions of a token, C channels.
+K kinds, Y and X cells along the sides, C channels.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from kinema.data import Tracks
-from kinema.shapes import PATCH, TokenGrid
+from kinema.shapes import TokenGrid
 from kinema.worlds import palette
 from kinema.worlds.tracks import CLEAR
 
@@ -55,13 +54,6 @@ def draw_tracks(tracks: Tracks, grid: TokenGrid) -> Tensor:
     cover_TMKryCcx = cover_SKYX.view(grid.frames, MOMENTS, len(KINDS), grid.rows, CELLS, grid.cols, CELLS)
     cover_NC = cover_TMKryCcx.permute(0, 3, 5, 1, 2, 4, 6).reshape(grid.count, TRACK_FEATURES - 1)
     return torch.cat([torch.ones(grid.count, 1), cover_NC], dim=1)
-
-
-def share_of_bodies(tracks: Tracks, grid: TokenGrid) -> Tensor:
-    """How much of each latent position of every token bodies cover where they cover most of it, (N, P) from 0 to 1."""
-    cover_NMKyx = draw_tracks(tracks, grid)[:, 1:].view(grid.count, MOMENTS, len(KINDS), CELLS, CELLS)
-    cover_Nyx = cover_NMKyx[:, :, : len(COLORS)].amax((1, 2))
-    return F.max_pool2d(cover_Nyx, CELLS // PATCH).flatten(1)
 
 
 def _covered(low_SB: Tensor, high_SB: Tensor, tokens: int) -> Tensor:

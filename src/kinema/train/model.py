@@ -1,6 +1,6 @@
 """Trains the text-to-video model on cached latents: captions → tokenizer, clips → packs, packs → steps.
 
-Suffixes: N tokens of the pack, P latent positions of a token, F latent frames of the pack.
+Suffixes: N tokens of the pack, F latent frames of the pack.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from kinema.files import whole_file
 from kinema.flow import path
 from kinema.model.detail import HEAD_CHANNELS
 from kinema.model.transformer import TextToVideo
-from kinema.shapes import LATENT_CHANNELS, PATCH, TokenGrid, VideoShape
+from kinema.shapes import TokenGrid, VideoShape
 from kinema.train.feed import feed_of
 from kinema.train.growing import GrowingLatents
 from kinema.train.latents import HELD_OUT_CLIPS, LatentDataset, load_latents
@@ -103,8 +103,7 @@ def train_model(
         material.wait_for(plan.available(step))
         drawn = draw_step(data, clips, parts, train, config.flow, generator_of(train.seed, step), native_tokens)
         mine = share(drawn, team.process, team.processes)
-        pack = make_pack(data, mine, tokenizer, config.text.max_tokens, train.body_weight)
-        return pack, noisy_tokens(drawn)
+        return make_pack(data, mine, tokenizer, config.text.max_tokens), noisy_tokens(drawn)
 
     feed = feed_of(work_of, train.steps, team)
 
@@ -228,8 +227,6 @@ def check_network(config: Config) -> None:
         raise InputError(f"train_model.skipped_share {skipped:g} is not possible: give at least 0 and less than 1")
     check_share("train_model.image_share", config.train_model.image_share)
     check_share("train_model.tracks_share", config.train_model.tracks_share)
-    if config.train_model.body_weight < 0:
-        raise InputError(f"train_model.body_weight {config.train_model.body_weight:g} is not possible: give 0 or more")
     if config.train_model.tracks_share and not model.tracks:
         raise InputError("train_model.tracks_share needs a model that takes tracks in: set model.tracks=true")
     if skipped and model.depth < 3:
@@ -276,7 +273,7 @@ def check_processes(plan: Plan, team: Team) -> None:
 def train_step(
     pack: Pack, model: TextToVideo, noisy: Sequence[int], skipped: float = 0.0
 ) -> tuple[Tensor, dict[str, Number]]:
-    """The loss of a pack: weighted squared error of the velocity over its noisy tokens (arXiv 2403.03206, equation 3).
+    """The loss of a pack: squared error of the velocity over its noisy tokens (arXiv 2403.03206, equation 3).
 
     Args:
         pack: the clips of this process.
@@ -286,28 +283,27 @@ def train_step(
         skipped: share of the tokens that skip the model's middle blocks.
 
     Returns:
-        The loss and numbers to record, the loss without weights per range of noise levels among them.
+        The loss and numbers to record, the loss per range of noise levels among them.
     """
     is_noisy_F = pack.noise_level_F > 0
-    error_NP = velocity_error(pack, model, skipped) * is_noisy_F[pack.layout.frame_N, None]
-    weighted_NP = error_NP if pack.weight_NP is None else error_NP * pack.weight_NP
-    loss: Tensor = weighted_NP.mean(1).sum() / sum(noisy)
+    error_N = velocity_error(pack, model, skipped) * is_noisy_F[pack.layout.frame_N]
+    loss: Tensor = error_N.sum() / sum(noisy)
     range_N = level_range(pack.noise_level_F)[pack.layout.frame_N]
-    sums = torch.zeros(len(noisy), device=error_NP.device).index_add_(0, range_N, error_NP.detach().mean(1))
+    sums = torch.zeros(len(noisy), device=error_N.device).index_add_(0, range_N, error_N.detach())
     values: dict[str, Number] = {"text_tokens": sum(pack.text.lengths)}
     values |= {f"loss_{index / len(noisy):g}": sums[index] / count for index, count in enumerate(noisy) if count}
     return loss, values
 
 
 def velocity_error(pack: Pack, model: TextToVideo, skipped: float = 0.0) -> Tensor:
-    """The squared error of the predicted velocity, mean over the channels of each latent position: (N, P)."""
+    """The squared error of the predicted velocity, mean over the channels of each token."""
     layout = pack.layout
     noisy_NC = path.interpolate(pack.latents_NC, pack.noise_NC, pack.noise_level_F[layout.frame_N, None])
     # The reader itself, not encode_text: sharded weights may be used inside a module's forward only.
     features = model.text_encoder(pack.text)
     velocity_NC = model(noisy_NC, layout, pack.noise_level_F, features, skipped, pack.tracks_NC)
     error_NC: Tensor = velocity_NC - path.velocity(pack.latents_NC, pack.noise_NC)
-    return error_NC.square().view(-1, LATENT_CHANNELS, PATCH**2).mean(1)
+    return error_NC.square().mean(-1)
 
 
 def learn_words(captions: Sequence[Caption], vocab_size: int, out: Path, team: Team = ALONE) -> CaptionTokenizer:

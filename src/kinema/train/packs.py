@@ -4,8 +4,7 @@ The codec is causal, so the first latent frames of a clip are the latents of its
 learn from first come free (see :class:`Plan`). All that is random in a step is drawn for the whole step, in the same
 way by every process (:func:`draw_step`); a process then loads only the clips that are its share (:func:`share`).
 
-Suffixes: C channels, T latent frames of a clip, N tokens of the pack, P latent positions of a token, F latent frames
-of the pack.
+Suffixes: C channels, T latent frames of a clip, N tokens of the pack, F latent frames of the pack.
 """
 
 from __future__ import annotations
@@ -26,8 +25,8 @@ from kinema.data import Caption
 from kinema.flow import schedule
 from kinema.model.layout import Layout, Segment
 from kinema.model.patches import patchify
-from kinema.model.tracks import TRACK_FEATURES, draw_tracks, share_of_bodies
-from kinema.shapes import PATCH, LatentShape, TokenGrid, latent_time_s
+from kinema.model.tracks import TRACK_FEATURES, draw_tracks
+from kinema.shapes import LatentShape, TokenGrid, latent_time_s
 from kinema.train.latents import LatentDataset
 from kinema.worlds.make import GOLDEN
 
@@ -46,7 +45,6 @@ class Pack:
     layout: Layout
     text: TextPack
     tracks_NC: Tensor | None = None  # where bodies go, zeros for clips of which it is not told
-    weight_NP: Tensor | None = None  # of each latent position in the loss, mean 1 over a clip; left out, 1
 
     def to(self, device: torch.device | str) -> Pack:
         """The same pack on another device."""
@@ -59,9 +57,7 @@ class Pack:
 
     def _with(self, move: Callable[[Tensor], Tensor], layout: Layout, text: TextPack) -> Pack:
         tracks_NC = None if self.tracks_NC is None else move(self.tracks_NC)
-        weight_NP = None if self.weight_NP is None else move(self.weight_NP)
-        latents_NC, noise_NC = move(self.latents_NC), move(self.noise_NC)
-        return Pack(latents_NC, noise_NC, move(self.noise_level_F), layout, text, tracks_NC, weight_NP)
+        return Pack(move(self.latents_NC), move(self.noise_NC), move(self.noise_level_F), layout, text, tracks_NC)
 
 
 @dataclass(frozen=True)
@@ -216,13 +212,7 @@ def level_range(noise_level_F: Tensor) -> Tensor:
     return (noise_level_F * LEVEL_RANGES).long().clamp(max=LEVEL_RANGES - 1)
 
 
-def make_pack(
-    data: LatentDataset,
-    drawn: Sequence[Drawn],
-    tokenizer: CaptionTokenizer,
-    max_tokens: int,
-    body_weight: float = 0.0,
-) -> Pack:
+def make_pack(data: LatentDataset, drawn: Sequence[Drawn], tokenizer: CaptionTokenizer, max_tokens: int) -> Pack:
     """Loads clips, with the noise that was drawn for them.
 
     Args:
@@ -230,7 +220,6 @@ def make_pack(
         drawn: the clips, in the order of the pack.
         tokenizer: of the words.
         max_tokens: of a text.
-        body_weight: of latents that bodies cover, in the loss, over the weight 1 of every one.
     """
     latents = [patchify(data.latents_CTHW[d.clip][:, : d.grid.frames]).float() for d in drawn]
     noise = [
@@ -247,7 +236,6 @@ def make_pack(
         _layout(tuple(Segment(d.grid, data.fps[d.clip]) for d in drawn), torch.device("cpu")),
         tokenizer.pack([d.words for d in drawn], max_tokens),
         told_tracks(data, drawn) if any(d.told for d in drawn) else None,
-        loss_weights(data, drawn, body_weight) if body_weight else None,
     )
 
 
@@ -257,21 +245,6 @@ def told_tracks(data: LatentDataset, drawn: Sequence[Drawn]) -> Tensor:
     for d in drawn:
         tracks = data.tracks[d.clip] if d.told else None
         rows.append(torch.zeros(d.grid.count, TRACK_FEATURES) if tracks is None else draw_tracks(tracks, d.grid))
-    return torch.cat(rows)
-
-
-def loss_weights(data: LatentDataset, drawn: Sequence[Drawn], body_weight: float) -> Tensor:
-    """The weight of every latent position of a pack in the loss, (N, P), mean 1 over each clip.
-
-    Most of a clip is ground and sky, which is soon learnt; what a prompt asks for is small. No weight changes the best
-    velocity, which is a mean at each position: only where a network of limited size errs.
-    """
-    rows = []
-    for d in drawn:
-        tracks, weight_NP = data.tracks[d.clip], torch.ones(d.grid.count, PATCH**2)
-        if tracks is not None:
-            weight_NP += body_weight * share_of_bodies(tracks, d.grid)
-        rows.append(weight_NP / weight_NP.mean())
     return torch.cat(rows)
 
 
