@@ -229,8 +229,9 @@ def _validate(run: _Run, on_validation: Callable[[int, nn.Module], Records], log
             scores = {f"{key}_{name}": value for key, value in numbers_of(scores).items()}
         if log is not None:
             log.write(step, scores)
-        told = ", ".join(f"{key} {value:.4g}" for key, value in numbers_of(scores).items())
-        logger.info("step %d: %s", step, told)
+        if run.team.leads:
+            told = ", ".join(f"{key} {value:.4g}" for key, value in numbers_of(scores).items())
+            logger.info("step %d: %s", step, told)
 
 
 def generator_of(seed: int, step: int) -> torch.Generator:
