@@ -42,7 +42,7 @@ class CodecConfig:
     unshuffle: int = 4  # pixels folded into channels before the first convolution
     width: int = 128  # channels at 1/4 resolution
     latent_width: int = 256  # channels at 1/8 resolution and in time-compressed stages
-    depth: int = 2  # residual blocks at latent resolution, in the encoder and in the decoder
+    depth: int = 3  # residual blocks at latent resolution, in the encoder and in the decoder
     latent_noise: float = 0.1  # standard deviation of the noise on unit-variance latents in training
 
 
