@@ -13,6 +13,7 @@ import pytest
 import torch
 import torch.multiprocessing as processes
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from kinema.captions.tokenizer import CaptionTokenizer
 from kinema.config import Config, FlowConfig, ModelConfig, TextConfig, TrainConfig
@@ -71,6 +72,8 @@ def train(out: Path, team: Team, bad: tuple[int, ...] = (), crash: int = -1) -> 
         return held_out_loss(averaged, clips, [8, 9], tokenizer, Config(text=TEXT, model=MODEL, train_model=config))
 
     fit(model, loss_fn, config, out, on_validation=score, team=team, shard=True)
+    is_sharded = all(isinstance(parameter, DTensor) for parameter in model.parameters())
+    assert is_sharded == (team.mesh is not None and parallel.SHARDED_PARAMETERS == 0)
 
 
 def _process(index: int, count: int, port: int, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
