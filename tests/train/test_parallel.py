@@ -27,7 +27,7 @@ from kinema.train.loop import Number, fit, generator_of
 from kinema.train.metrics import read_metrics
 from kinema.train.model import held_out_loss, train_step
 from kinema.train.packs import Plan, draw_step, grids_of, make_pack, noisy_tokens, share
-from kinema.train.parallel import ALONE, Team, assemble, blocks_of, recompute, spread, whole
+from kinema.train.parallel import ALONE, Team, assemble, blocks_of, recompute, shared_out, spread, whole
 
 TEXT = TextConfig(vocab_size=280, width=16, depth=1, heads=1)
 MODEL = ModelConfig(width=32, depth=1, heads=1, mlp_ratio=2.0)
@@ -225,3 +225,26 @@ def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -
 def test_blocks_are_those_of_the_reader_and_of_the_denoiser() -> None:
     model = TextToVideo(TEXT, MODEL)
     assert blocks_of(model) == [*model.text_encoder.blocks, *model.transformer.blocks]
+
+
+def tripled_in_turns(team: Team, out: Path) -> None:
+    """Rows done by the processes together, and how many of them this one did."""
+    rows, done = torch.arange(10.0).view(5, 2).bfloat16(), list[float]()
+
+    def triple(part: Tensor) -> Tensor:
+        done.extend(part[:, 0].tolist())
+        return (3 * part).mT.contiguous().mT
+
+    result = shared_out(triple, rows)
+    torch.save({"result": result, "done": torch.tensor(done)}, out / str(team.process))
+
+
+@pytest.mark.parametrize(
+    ("count", "done"), [(1, [[0, 2, 4, 6, 8]]), (2, [[0, 2, 8], [4, 6, 8]]), (3, [[0, 6, 8], [2, 6, 8], [4, 6, 8]])]
+)
+def test_rows_are_shared_out_over_processes(tmp_path: Path, count: int, done: list[list[float]]) -> None:
+    together(count, tripled_in_turns, tmp_path)
+    for process in range(count):
+        found = torch.load(tmp_path / str(process), weights_only=True)
+        assert torch.equal(found["result"], 3 * torch.arange(10.0).view(5, 2).bfloat16())
+        assert found["done"].tolist() == done[process]

@@ -1,7 +1,7 @@
 """Muon: momentum whose matrices are orthogonalised (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/).
 
 The mathematics of ``torch.optim.Muon``, which a test compares it with; this one also takes convolutions, as matrices of
-outputs × inputs, and matrices that are sharded over processes.
+outputs × inputs, and matrices that are sharded over processes. Of several processes each orthogonalises a part.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from kinema.codec.pixels import fast_bf16
-from kinema.train.parallel import part_of, whole
+from kinema.train.parallel import part_of, shared_out, whole
 
 MOMENTUM = 0.95  # Nesterov
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic iteration
@@ -41,9 +41,9 @@ class Muon(torch.optim.Optimizer):
         momenta = [self._momentum(parameter) for parameter in parameters]
         for momentum, gradient in zip(momenta, gradients, strict=True):
             momentum.lerp_(gradient, 1 - MOMENTUM)
-        # Elementwise so far, so a shard is enough; the matrices are orthogonalised as wholes, in every process.
+        # Elementwise so far, so a shard is enough; matrices are orthogonalised as wholes.
         nesterov = [g.lerp(m, MOMENTUM) for g, m in zip(gradients, momenta, strict=True)]
-        updates = orthogonalise(torch.stack([whole(matrix).flatten(1) for matrix in nesterov]))
+        updates = shared_out(orthogonalise, torch.stack([whole(matrix).flatten(1) for matrix in nesterov]))
         rows, columns = updates.shape[1:]
         for parameter, update in zip(parameters, updates, strict=True):
             parameter.mul_(1 - lr * weight_decay)

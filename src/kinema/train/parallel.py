@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -161,6 +161,26 @@ def local(tensor: Tensor) -> Tensor:
 def whole(tensor: Tensor) -> Tensor:
     """All of a tensor that may be sharded; every process must ask."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def shared_out(work: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+    """What a function makes of rows, each alone: every process does its part, and they tell each other.
+
+    Rows that do not go around are done by all of them.
+
+    Args:
+        work: rows to as many rows.
+        rows: the same in every process; all must ask.
+    """
+    processes = dist.get_world_size() if dist.is_initialized() else 1
+    each = len(rows) // processes
+    if processes == 1 or not each:
+        return work(rows)
+    mine = work(rows[dist.get_rank() * each :][:each]).contiguous()
+    done = mine.new_empty(processes * each, *mine.shape[1:])
+    dist.all_gather_into_tensor(done, mine)
+    rest = rows[processes * each :]
+    return torch.cat([done, work(rest)]) if len(rest) else done
 
 
 def part_of(tensor: Tensor, like: Tensor) -> Tensor:
