@@ -30,6 +30,21 @@ def test_fit_reaches_the_optimum_of_its_convex_loss(tmp_path: Path) -> None:
     assert np.allclose(again_NS, probability_NS, atol=1e-4)
 
 
+def test_products_tell_what_features_alone_cannot(tmp_path: Path) -> None:
+    """Whether two features have one sign; far outliers count no more than what is four deviations away."""
+    rng = np.random.default_rng(0)
+    features_NK = 5 + 3 * rng.normal(size=(400, 2))
+    same_N = (np.prod(features_NK - 5, axis=1) > 0).astype(np.int64)
+    plain, squared = (fit(features_NK, same_N, classes=2, products=products) for products in (False, True))
+    right = [(one.log_probabilities(features_NK).argmax(axis=1) == same_N).mean() for one in (plain, squared)]
+    assert right[0] < 0.65 and right[1] > 0.95
+    squared.save(tmp_path / "c.json")
+    again = Classifier.load(tmp_path / "c.json")
+    far_NK, farther_NK = np.array([[5 + 30.0, 5 - 30.0]]), np.array([[5 + 3e6, 5 - 3e6]])
+    assert np.allclose(again.log_probabilities(far_NK), squared.log_probabilities(far_NK), atol=1e-3)
+    assert np.allclose(again.log_probabilities(far_NK), again.log_probabilities(farther_NK))
+
+
 def test_stored_classifier_knows_the_shapes_of_unseen_clips(judged_clips: tuple[Clip, ...]) -> None:
     right: Counter[str] = Counter()
     total: Counter[str] = Counter()
@@ -63,8 +78,14 @@ def test_features_do_not_depend_on_place_size_and_colour() -> None:
     assert square[0] == 1.0 and base_K[0] == pytest.approx(np.pi / 4, abs=0.05)
 
 
-def test_labelled_features_pair_rows_with_the_truth(judged_clips: tuple[Clip, ...]) -> None:
-    features_NK, shape_N = labelled_features(judged_clips[:4])
+def test_labelled_features_pair_rows_with_the_truth(
+    judged_clips: tuple[Clip, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blurred_NK, shape_N = labelled_features(judged_clips[:4])
     bodies = [body for clip in judged_clips[:4] if clip.state for body in clip.state.bodies]
-    assert len(features_NK) == len(shape_N) <= silhouette.FRAMES * len(bodies)
     assert {SHAPES[shape] for shape in shape_N} == {body.shape for body in bodies}
+    monkeypatch.setattr(silhouette, "BLURS", 0)
+    sharp_NK, _ = labelled_features(judged_clips[:4])
+    assert len(sharp_NK) <= silhouette.FRAMES * len(bodies)
+    assert 2 * len(sharp_NK) < len(blurred_NK) == len(shape_N)
+    assert (blurred_NK == sharp_NK[0]).all(axis=1).sum() == 1

@@ -1,10 +1,10 @@
 """Sphere, cube, cylinder, cone, capsule or slab: a small classifier of silhouettes and shading.
 
 A body in a frame becomes 42 numbers (how its outline and its light are distributed), a multinomial logistic regression
-turns them into six log-probabilities, and their mean over the frames in which the body is seen whole decides. The
-regression is fitted on clips of the worlds, whose shapes are known, and its coefficients are stored beside this file;
-``python -m kinema.evaluate.silhouette`` makes them again. Bodies of glass are left out: no prompt that is judged names
-one.
+turns them and their products into six log-probabilities, and their mean over the frames in which the body is seen whole
+decides. The regression is fitted on clips of the worlds, whose shapes are known, sharp and blurred; its coefficients
+are stored beside this file, and ``python -m kinema.evaluate.silhouette`` makes them again. Bodies of glass are left
+out: no prompt that is judged names one.
 
 Array suffixes: T frames, H height, W width, N samples, P points of a silhouette, K features, S shapes.
 """
@@ -31,7 +31,9 @@ from kinema.worlds.make import make_clip
 SHAPES = palette.SHAPES
 COEFFICIENTS = Path(__file__).with_name("silhouette.json")
 FRAMES = 10  # looked at in a clip, evenly spaced among those that show the body whole
+BLURS = 3  # times that a clip is softened for the fit, at most
 
+_FAR = 4.0  # standard deviations beyond which features do not count more, where their products count
 _BINS = 6  # rows and columns of the coarse outline
 _DIRECTIONS = 24
 _HARMONICS = (2, 3, 4, 6)
@@ -42,7 +44,14 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Classifier:
-    """Multinomial logistic regression on standardised features."""
+    """Multinomial logistic regression on standardised features and, if there are weights for them, their products.
+
+    Attributes:
+        mean_K: of the features.
+        scale_K: their standard deviations.
+        weight_KS: a row for each feature, then perhaps one for each product of two in the order of ``with_products``.
+        bias_S: of the classes.
+    """
 
     mean_K: Floats
     scale_K: Floats
@@ -51,7 +60,10 @@ class Classifier:
 
     def log_probabilities(self, features_NK: Floats) -> Floats:
         """Log-probabilities of shape (N, S)."""
-        logits_NS = (features_NK - self.mean_K) / self.scale_K @ self.weight_KS + self.bias_S
+        inputs_NK = (features_NK - self.mean_K) / self.scale_K
+        if len(self.weight_KS) > len(self.mean_K):
+            inputs_NK = with_products(inputs_NK)
+        logits_NS = inputs_NK @ self.weight_KS + self.bias_S
         logits_NS -= logits_NS.max(axis=1, keepdims=True)
         result_NS: Floats = logits_NS - np.log(np.exp(logits_NS).sum(axis=1, keepdims=True))
         return result_NS
@@ -64,6 +76,13 @@ class Classifier:
     def load(cls, path: Path) -> Classifier:
         """Reads what :meth:`save` wrote."""
         return cls(**{key: np.array(value) for key, value in json.loads(path.read_text()).items()})
+
+
+def with_products(inputs_NK: Floats) -> Floats:
+    """Standardised features, with all squares and products of two of them behind them."""
+    inputs_NK = inputs_NK.clip(-_FAR, _FAR)
+    first, second = np.triu_indices(inputs_NK.shape[1])
+    return np.concatenate([inputs_NK, inputs_NK[:, first] * inputs_NK[:, second]], axis=1)
 
 
 def shape_of(track: Track, tracks: list[Track], pixels_THW3: NDArray[np.uint8]) -> str:
@@ -140,6 +159,7 @@ def fit(
     penalty: float = 1e-3,
     steps: int = 600,
     classes: int = len(SHAPES),
+    products: bool = False,
 ) -> Classifier:
     """Fits the regression by accelerated gradient descent (Nesterov 1983) on the mean log-loss.
 
@@ -147,11 +167,15 @@ def fit(
         features_NK: one row a body and frame.
         shape_N: indices into ``SHAPES``.
         penalty: weight of the squared coefficients.
-        steps: gradient steps; the loss is convex and has settled long before the default.
+        steps: gradient steps; the loss is convex and has settled long before the default, without products.
         classes: how many there are; labels of other things than shapes may have more or fewer.
+        products: whether products of two features count too.
     """
     mean_K, scale_K = features_NK.mean(axis=0), features_NK.std(axis=0) + 1e-6
-    inputs_NK = np.concatenate([(features_NK - mean_K) / scale_K, np.ones((len(features_NK), 1))], axis=1)
+    inputs_NK = (features_NK - mean_K) / scale_K
+    if products:
+        inputs_NK = with_products(inputs_NK)
+    inputs_NK = np.concatenate([inputs_NK, np.ones((len(inputs_NK), 1))], axis=1)
     target_NS = np.eye(classes)[shape_N]
     rate = 1.0 / (0.5 * np.linalg.norm(inputs_NK, 2) ** 2 / len(inputs_NK) + penalty)
     weight_KS = previous_KS = np.zeros((inputs_NK.shape[1], classes))
@@ -168,26 +192,26 @@ def fit(
 def labelled_features(clips: Iterable[Clip], step: int = 3) -> tuple[Floats, NDArray[np.int64]]:
     """Features and true shapes of all bodies of world clips that are judged and that the segmentation finds.
 
-    Clips are softened zero to three times in turns, so that the regression knows what a codec's blur makes of a body
-    and is less sure of blurred frames: in the mean over frames the sharp ones then weigh more.
+    Each clip is looked at as it is and softened once to three times, so that the regression knows what a codec's blur
+    makes of a body and is less sure of blurred frames: in the mean over frames the sharp ones then weigh more.
 
     Args:
         clips: with state.
         step: only every ``step``-th frame is looked at; neighbouring frames teach little.
     """
     features, shapes = [], []
-    for index, clip in enumerate(clips):
+    for clip in clips:
         assert clip.state is not None, "only clips of the worlds know their shapes"
         known = {body.color: SHAPES.index(body.shape) for body in clip.state.bodies if is_judged(body)}
         pixels_THW3 = clip.pixels_THW3[::step]
-        for _ in range(index % 4):
+        for _ in range(BLURS + 1):
+            tracks = segment(pixels_THW3)
+            for track in tracks:
+                if track.color in known:
+                    rows_NK = track_features(track, tracks, pixels_THW3)
+                    features.append(rows_NK)
+                    shapes += [known[track.color]] * len(rows_NK)
             pixels_THW3 = soften(pixels_THW3)
-        tracks = segment(pixels_THW3)
-        for track in tracks:
-            if track.color in known:
-                rows_NK = track_features(track, tracks, pixels_THW3)
-                features.append(rows_NK)
-                shapes += [known[track.color]] * len(rows_NK)
     return np.concatenate(features), np.array(shapes)
 
 
@@ -233,12 +257,14 @@ def _stored() -> Classifier:
 def main() -> None:
     """Fits the regression again and stores it."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--clips", type=int, default=800, help="world clips, judged families in turns, seeds from 0 on")
+    parser.add_argument(
+        "--clips", type=int, default=1600, help="world clips, judged families in turns, seeds from 0 on"
+    )
     parser.add_argument("--out", type=Path, default=COEFFICIENTS)
     options = parser.parse_args()
     clips = (make_clip(FAMILIES[seed % len(FAMILIES)], seed, WorldsConfig()) for seed in range(options.clips))
     features_NK, shape_N = labelled_features(clips)
-    classifier = fit(features_NK, shape_N)
+    classifier = fit(features_NK, shape_N, products=True)
     classifier.save(options.out)
     right = (classifier.log_probabilities(features_NK).argmax(axis=1) == shape_N).mean()
     logging.info("%s: %d bodies in a frame, %.1f%% right", options.out, len(shape_N), 100 * right)
