@@ -1,16 +1,14 @@
 """What a model makes of prompts when it is told the tracks of the true clip, those of its planner, or none.
 
-python benchmarks/tracks.py OUT.json [--weights NAME|DIR] [--told truth plan nothing] [--contrast C …] [--offset SEED]
+python benchmarks/tracks.py OUT.json [--weights NAME|DIR] [--told truth plan nothing] [--offset SEED]
 
-The 96 held-out prompts and the judge are those of the suite on adherence, and all of it is done with every contrast
-asked for; prompt i has the seed OFFSET + i, and with ``--every N`` only every N-th is asked. ``planner``
+The 96 held-out prompts and the judge are those of the suite on adherence; prompt i has the seed OFFSET + i. ``planner``
 is how often the planner's bodies are the prompt's: their number, all colours, all pairs of colour and shape.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import os
 from collections import Counter
@@ -50,9 +48,7 @@ def start(weights: str) -> None:
     pipeline = kinema.load(weights)
 
 
-def judged(
-    told: str, wanted: Expectation, tracks: Tracks, seed: int, settings: dict[str, float]
-) -> tuple[Verdict, Tracks | None]:
+def judged(told: str, wanted: Expectation, tracks: Tracks, seed: int) -> tuple[Verdict, Tracks | None]:
     """One video, and the plan it follows."""
     followed: Tracks | None = None
     if told == "truth":
@@ -61,7 +57,7 @@ def judged(
         text = pipeline.tokenizer.pack([always(wanted.prompt)], pipeline.config.text.max_tokens)
         followed = plan(pipeline.planner, text, seed)
     model = Given(**vars(pipeline), tracks=() if followed is None else (followed,))
-    return judge_clip(model.generate(wanted.prompt, seed=seed, **settings).pixels, wanted), followed  # type: ignore[arg-type]
+    return judge_clip(model.generate(wanted.prompt, seed=seed).pixels, wanted), followed
 
 
 def bodies(colors: tuple[str, ...], shapes: tuple[str, ...]) -> Counter[tuple[str, str]]:
@@ -74,30 +70,24 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--weights", default="nano")
     parser.add_argument("--told", nargs="+", choices=TOLD, default=list(TOLD))
-    parser.add_argument("--contrast", type=float, nargs="+", help="one or several (as the weights' card says)")
-    parser.add_argument("--guidance", type=float, help="(as the weights' card says)")
-    parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--offset", type=int, default=0)
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     options = parser.parse_args()
     worlds = kinema.load(options.weights).worlds
-    clips = [(expectation_of(clip), clip.tracks) for clip in held_out_clips(worlds)][:: options.every]
+    clips = [(expectation_of(clip), clip.tracks) for clip in held_out_clips(worlds)]
     wanted = [expectation for expectation, _ in clips]
     report: dict[str, Any] = {"weights": options.weights, "offset": options.offset, **circumstances()}
-    fixed = {} if options.guidance is None else {"guidance": options.guidance}
-    settings = [fixed | {"contrast": contrast} for contrast in options.contrast or []] or [fixed]
     with ProcessPoolExecutor(options.workers, initializer=start, initargs=(options.weights,)) as pool:
-        for told, setting in itertools.product(options.told, settings):
-            name = ", ".join([told, *(f"{key} {value:g}" for key, value in setting.items())])
+        for told in options.told:
             jobs = [
-                pool.submit(judged, told, expectation, tracks, options.offset + options.every * index, setting)
+                pool.submit(judged, told, expectation, tracks, options.offset + index)
                 for index, (expectation, tracks) in enumerate(clips)
             ]
             verdicts, plans = zip(*(job.result() for job in jobs), strict=True)
             shares = {score.name: round(score.value, 4) for score in scores({"generated": verdicts}, wanted)}
             off = [verdict.count - len(e.colors) for verdict, e in zip(verdicts, wanted, strict=True)]
             shares |= {"too_many": sum(n > 0 for n in off), "too_few": sum(n < 0 for n in off)}
-            report[name] = shares | {"clips": [plain(verdict) for verdict in verdicts]}
+            report[told] = shares | {"clips": [plain(verdict) for verdict in verdicts]}
             if told == "plan" and plans[0] is not None:
                 pairs = [(p, e) for p, e in zip(plans, wanted, strict=True) if p is not None]
                 report["planner"] = {
@@ -107,7 +97,7 @@ def main() -> None:
                     / len(pairs),
                 }
                 print("planner", report["planner"], flush=True)
-            print(name, shares, flush=True)
+            print(told, shares, flush=True)
             options.out.write_text(json.dumps(report, indent=1) + "\n")
 
 

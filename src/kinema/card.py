@@ -21,7 +21,6 @@ class SamplingDefaults:
     guidance: float = 2.0  # 1 is none
     solver: str = "dpmpp"
     shift: float = 1.0  # of the noise levels at the native shape; longer and larger clips get more
-    contrast: float = 0.0  # 0 is none
 
 
 @dataclass(frozen=True)
@@ -51,8 +50,7 @@ class Card:
             "",
             *([self.about, ""] if self.about else []),
             f"- native: {self.width}x{self.height}, {self.frames} frames at {self.fps:g} fps ({self.seconds:.2f} s)",
-            f"- sampling: {sampling.steps} steps of {sampling.solver}, guidance {sampling.guidance:g}"
-            + (f", contrast {sampling.contrast:g}" if sampling.contrast else ""),
+            f"- sampling: {sampling.steps} steps of {sampling.solver}, guidance {sampling.guidance:g}",
         ]
         for title, facts in (("Training", self.training), ("Scores", self.scores)):
             if facts:

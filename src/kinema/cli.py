@@ -131,12 +131,6 @@ def _sampling(parser: argparse._ArgumentGroup, native: str) -> None:
     parser.add_argument("--steps", type=int, help=f"solver steps ({native})")
     parser.add_argument("--solver", help=f"euler, heun, dpmpp or unipc ({native})")
     parser.add_argument("--guidance", type=float, metavar="G", help=f"pull towards the text, 1 is none ({native})")
-    parser.add_argument(
-        "--contrast",
-        type=float,
-        metavar="C",
-        help=f"pull of planned bodies away from other shapes, 0 is none ({native})",
-    )
     parser.add_argument("--negative", default="", metavar="TEXT", help="what to stay away from")
     parser.add_argument(
         "--guidance-interval",

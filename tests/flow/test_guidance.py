@@ -11,13 +11,6 @@ def test_scales_zero_and_one_are_the_two_velocities() -> None:
     torch.testing.assert_close(guide(with_text, without, 0.0), without)
 
 
-def test_contrast_adds_what_tells_the_text_from_something_else() -> None:
-    with_text, without, other = torch.randn(3, 2, 6, 4)
-    guided = guide(with_text, without, 3.0)
-    torch.testing.assert_close(guide(with_text, without, 3.0, 0.0, other, 2.0), guided + 2 * (with_text - other))
-    torch.testing.assert_close(guide(with_text, without, 3.0, 0.0, other, 0.0), guided)
-
-
 def test_full_rescale_restores_the_spread_of_each_clip() -> None:
     with_text, without = torch.randn(2, 60, 4), torch.randn(2, 60, 4)
     with_text[1] *= 5

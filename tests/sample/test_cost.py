@@ -79,16 +79,6 @@ def test_steps_passes_and_variations_multiply_the_work() -> None:
     assert cost(shape, count=3, calls=5, passes=2).model_flops == pytest.approx(30 * once)
 
 
-def test_only_the_first_window_has_a_third_pass() -> None:
-    shape = VideoShape(321, 64, 64)
-    for window in (9, 81):
-        once, twice, thrice = (cost(shape, window, passes=passes) for passes in (1, 2, 3))
-        first = cost(VideoShape(4 * window - 3, 64, 64), passes=1).model_flops
-        assert twice.model_flops == pytest.approx(2 * once.model_flops)
-        assert thrice.model_flops == pytest.approx(twice.model_flops + first)
-        assert once.memory_bytes <= twice.memory_bytes <= thrice.memory_bytes
-
-
 def test_packs_stay_below_their_limit() -> None:
     assert pack_size(288, 1000) * 288 <= 8192 and pack_size(288, 3) == 3 and pack_size(10**6, 3) == 1
 

@@ -22,7 +22,7 @@ from kinema.errors import InputError
 from kinema.flow.guidance import guide
 from kinema.model.layout import Layout, Segment
 from kinema.model.planner import plan
-from kinema.model.tracks import TRACK_FEATURES, draw_tracks
+from kinema.model.tracks import draw_tracks
 from kinema.sample import generate
 from kinema.sample.condition import Condition
 from kinema.sample.order import Order
@@ -30,7 +30,6 @@ from kinema.sample.pipeline import Pipeline
 from kinema.sample.request import Request
 from kinema.sample.video import Video
 from kinema.shapes import TokenGrid
-from kinema.worlds import palette
 
 PROMPT = "a red ball falls"
 
@@ -111,48 +110,6 @@ def test_a_plan_is_told_to_the_pass_with_the_text(planned: Pipeline, monkeypatch
         assert tracks_NC is not None
         with_text_NC, without_NC = tracks_NC.chunk(2)
         assert torch.equal(with_text_NC, expected_NC) and not without_NC.any()
-
-
-def test_contrast_tells_a_third_pass_of_other_shapes(planned: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pixels, "fast_bf16", lambda device: False)
-    request = planned.request(Order(PROMPT, count=2, contrast=2.0))
-    lines, grid = generate.always("a red ball, an orange cone and two boxes"), TokenGrid(9, 4, 4)
-    tracks = tuple(planned._plans(request, [5, 6]))
-    words = generate.Words(lines, (), planned.tokenizer, 64, tracks)
-    other = [dataclasses.replace(t, shapes=tuple(generate.OTHER_SHAPE[s] for s in t.shapes)) for t in tracks]
-    told = [*tracks, None, None, *other]
-    told_NC = [torch.zeros(grid.count, TRACK_FEATURES) if one is None else draw_tracks(one, grid) for one in told]
-    assert any(tracks.shapes for tracks in tracks) and set(generate.OTHER_SHAPE) == set(palette.SHAPES)
-    renamed = generate.always("a red capsule, an orange cylinder and two cans")
-    segment, x_NC = Segment(grid, 12.0), torch.randn(2 * grid.count, 64)
-    condition = Condition(torch.zeros(2, *request.shape.latent.dims), torch.ones(grid.frames))
-    with torch.inference_mode():
-        velocity = generate.guided_velocity(planned.model, words, request, condition, segment, [0.7, 0.0], x_NC)
-        alone = [
-            planned.model(
-                x_nC,
-                Layout([segment]),
-                torch.full((grid.frames,), 0.7),
-                planned.model.encode_text(planned.tokenizer.pack([row])),
-                tracks_NC=tracks_NC,
-            )
-            for row, x_nC, tracks_NC in zip(
-                [lines, lines, (), (), renamed, renamed], x_NC.chunk(2) * 3, told_NC, strict=True
-            )
-        ]
-        with_text, without, misled = (torch.cat(alone[start : start + 2]) for start in (0, 2, 4))
-        expected_NC = guide(with_text, without, request.guidance) + 2 * (with_text - misled)
-        assert (with_text - misled).abs().max() > 1e-3
-        torch.testing.assert_close(velocity(x_NC, 0.7), expected_NC, rtol=1e-3, atol=1e-3)
-
-
-def test_only_a_plan_has_a_contrast(pipeline: Pipeline, planned: Pipeline) -> None:
-    assert (planned.generate(PROMPT, contrast=3.0).pixels != planned.generate(PROMPT).pixels).any()
-    for model, order in ((pipeline, {}), (planned, {"seconds": 5.0}), (planned, {"guidance": 1.0})):
-        plain, contrasted = (model.request(Order(PROMPT, **order, contrast=c)) for c in (0.0, 3.0))  # type: ignore[arg-type]
-        assert (model.make(plain).pixels == model.make(contrasted).pixels).all() and plain.cost == contrasted.cost
-    plain, contrasted = (planned.request(Order(PROMPT, contrast=contrast)) for contrast in (0.0, 3.0))
-    assert contrasted.cost.model_flops == 1.5 * plain.cost.model_flops
 
 
 @pytest.mark.parametrize(
@@ -279,13 +236,13 @@ def test_fresh_noise_is_new_and_does_not_depend_on_the_pack() -> None:
 
 def test_without_guidance_there_is_one_pass(pipeline: Pipeline, request_: Request) -> None:
     plain = dataclasses.replace(request_, guidance=1.0)
-    assert {generate._passes(plain, level, True) for level in (0.9, 0.5)} == {1}
+    assert generate._passes(plain, [0.9, 0.5, 0.0]) == {1}
     assert (pipeline.make(plain).pixels != pipeline.make(request_).pixels).any()
 
 
 def test_guidance_is_left_out_beyond_its_interval(pipeline: Pipeline, request_: Request) -> None:
     never = dataclasses.replace(request_, interval=(0.01, 0.02))
-    assert {generate._passes(never, level, True) for level in (0.9, 0.5)} == {1}
+    assert generate._passes(never, [0.9, 0.5, 0.0]) == {1}
     assert (pipeline.make(never).pixels == pipeline.make(dataclasses.replace(request_, guidance=1.0)).pixels).all()
 
 

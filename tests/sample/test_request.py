@@ -32,10 +32,9 @@ def test_what_is_left_out_is_native() -> None:
 
 
 def test_what_is_given_counts() -> None:
-    request = ask(seconds=1, size=(128, 48), fps=24, steps=3, guidance=1, solver="euler", contrast=2)
+    request = ask(seconds=1, size=(128, 48), fps=24, steps=3, guidance=1, solver="euler")
     assert request.shape == VideoShape(25, 48, 128)
     assert (request.fps, request.steps, request.guidance, request.solver) == (24.0, 3, 1.0, "euler")
-    assert request.contrast == request.facts()["contrast"] == 2.0 and ask().contrast == 0.0
 
 
 @pytest.mark.parametrize(
@@ -80,8 +79,6 @@ def test_the_names_of_solvers_are_those_of_flow() -> None:
         ({"steps": 10**9}, "--steps"),
         ({"guidance": -1.0}, "--guidance"),
         ({"guidance": math.nan}, "--guidance nan"),
-        ({"contrast": -0.5}, "--contrast -0.5"),
-        ({"contrast": math.nan}, "--contrast nan"),
         ({"seed": -1}, "--seed -1"),
         ({"seed": 2**64}, "--seed"),
         ({"solver": "eular"}, "euler, heun"),

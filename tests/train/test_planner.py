@@ -19,9 +19,8 @@ from kinema.model.planner import GRID, Planner, Plans, plan, planner_of
 from kinema.train import planner as training
 from kinema.train.latents import HELD_OUT_CLIPS, LatentDataset
 from kinema.train.parallel import Team
-from kinema.train.planner import Drawn, draw_names, draw_plans, plan_loss, settings_of, train_planner
+from kinema.train.planner import RECOLORED, Drawn, draw_names, draw_plans, plan_loss, settings_of, train_planner
 from kinema.worlds import palette
-from kinema.worlds.narration.renaming import RECOLORED
 from kinema.worlds.narration.words import COLOR_WORDS, SHAPE_WORDS, article
 
 CONFIG: Config = configs.override(

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from kinema.train.loop import FitResult
     from kinema.train.parallel import Team
 
-CONTRAST = 1.0  # with which to sample from a model that has a planner, see the log
-
 logger = logging.getLogger(__name__)
 
 
@@ -214,7 +212,7 @@ def _card(config: Config, codec_run: Path, out: Path, result: FitResult, init: P
         "parameters": f"{sum(p.numel() for p in result.module.parameters()) / 1e6:.1f} million without the codec",
     }
     effort = _effort("model", out) | {"model_flops": f"{result.flops:.3g}"}
-    sampling = SamplingDefaults(shift=config.flow.shift, contrast=CONTRAST if config.planner.width else 0.0)
+    sampling = SamplingDefaults(shift=config.flow.shift)
     if init is not None:
         before = WeightsFolder(init).card()
         training["started_from"] = init.name

@@ -8,17 +8,8 @@ from __future__ import annotations
 from torch import Tensor
 
 
-def guide(
-    conditional_BX: Tensor,
-    unconditional_BX: Tensor,
-    scale: float,
-    rescale: float = 0.0,
-    other_BX: Tensor | None = None,
-    contrast: float = 0.0,
-) -> Tensor:
+def guide(conditional_BX: Tensor, unconditional_BX: Tensor, scale: float, rescale: float = 0.0) -> Tensor:
     """Moves the velocity away from the one without (or with the negative) text (arXiv 2207.12598, equation 6).
-
-    And, by ``contrast``, away from one that is given something else (negation, arXiv 2206.01714).
 
     Args:
         conditional_BX: velocity given the text, first axis clips.
@@ -26,15 +17,11 @@ def guide(
         scale: 1 is no guidance; larger follows the text more.
         rescale: share of the correction that gives each clip's velocity back the spread of the conditional one, against
             too strong contrast (arXiv 2305.08891, equations 15 and 16; 0.7 there).
-        other_BX: velocity given what is not meant; None is none.
-        contrast: 0 is none.
 
     Returns:
         The guided velocity.
     """
     guided_BX = unconditional_BX + scale * (conditional_BX - unconditional_BX)
-    if other_BX is not None:
-        guided_BX = guided_BX + contrast * (conditional_BX - other_BX)
     if rescale == 0:
         return guided_BX
     axes = tuple(range(1, guided_BX.ndim))

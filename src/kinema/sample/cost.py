@@ -83,7 +83,7 @@ def cost_of(
         context: latent frames by which windows overlap.
         count: videos.
         calls: of the model, per window.
-        passes: 2 with guidance, 1 without, and 3 with contrast, of which only the first window has the third.
+        passes: 2 with guidance, 1 without.
         config: sizes of the networks.
         given: frames that are encoded, or only held.
         sampled: latent frames that are sampled, if more than the videos have.
@@ -92,7 +92,7 @@ def cost_of(
     frames = max(grid.frames, sampled)
     per_window = min(frames, window) * grid.rows * grid.cols
     windows = 1 + max(0, math.ceil((frames - window) / max(1, window - context)))
-    together = pack_size(max(2, passes) * per_window, count)
+    together = pack_size(2 * per_window, count)
     text_tokens = config.text.max_tokens / 4
     flops_per_token = 2 * weights_of(model) + 4 * model.depth * model.width * (per_window + text_tokens)
     detail = detail_of(model)
@@ -103,7 +103,7 @@ def cost_of(
     return Cost(
         tokens=frames * grid.rows * grid.cols * count,
         calls=all_calls,
-        model_flops=flops_per_token * per_window * (passes + (windows - 1) * min(2, passes)) * calls * count,
+        model_flops=flops_per_token * per_window * windows * calls * passes * count,
         pixels=(shape.frames * count + given) * frame,
         memory_bytes=memory_of(per_window * passes * together, shape, config) + KEPT_BYTES * given * frame,
     )

@@ -1,18 +1,14 @@
 """From noise to latents: one sampler for every task, as functions of modules.
 
 Suffixes: N tokens of the pack, n tokens of one clip, F latent frames of the pack, B variations, C channels, T frames,
-H height, W width.
-
-A step asks the denoiser once, in up to three passes: with the text and the tracks, with the negative text or none and
-no tracks, and with the text and the tracks of bodies of other shapes.
+H height, W width, M passes (with the text, and with the negative text or none).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -38,19 +34,10 @@ from kinema.model.transformer import NoiseFeatures, TextToVideo
 from kinema.sample.condition import NOISY, Condition
 from kinema.sample.request import Request
 from kinema.shapes import LatentShape
-from kinema.worlds.narration.renaming import renamed
 
 OnStep = Callable[[int, int], None]  # steps done, steps in all
 
 FRAMES_AT_ONCE = 32  # that are handed to the codec
-OTHER_SHAPE = {  # which one each is most often mistaken for
-    "sphere": "capsule",
-    "cube": "cylinder",
-    "cylinder": "cube",
-    "cone": "cylinder",
-    "capsule": "sphere",
-    "slab": "cube",
-}
 
 
 @dataclass(frozen=True)
@@ -63,42 +50,28 @@ class Words:
     max_tokens: int
     tracks: tuple[Tracks, ...] = ()  # where bodies go, from the video's first frame on: of each variation, or of none
 
-    def pack(self, count: int, passes: int, layout: Layout) -> TextPack:
-        """The lines that speak of a window, as token ids: of every pass a text per clip.
+    def pack(self, count: int, guided: bool, layout: Layout) -> TextPack:
+        """The lines that speak of a window, as token ids: a text per clip, then one per clip with the negative text.
 
         Args:
             count: clips.
-            passes: 1 to 3.
+            guided: whether there are texts with the negative one.
             layout: of the window; the lines are moved to its clock.
         """
-        rows = [_lines_within(lines, layout) for lines in (self.lines, self.negative, self.other.lines)[:passes]]
-        return self.tokenizer.pack([row for row in rows for _ in range(count)], self.max_tokens)
+        rows = [_lines_within(self.lines, layout)] * count + [_lines_within(self.negative, layout)] * count * guided
+        return self.tokenizer.pack(rows, self.max_tokens)
 
     def draw(self, segment: Segment, passes: int) -> Tensor | None:
-        """What the tokens of all variations are told of tracks in every pass; in the second nothing.
+        """What the tokens of all variations are told of tracks, and those of a second pass are not.
 
         Returns:
             (N, TRACK_FEATURES), or None for a window that the tracks do not reach.
         """
-        if not self.reach(segment):
+        needed = 1 + max(moments_of(segment.grid.frames))
+        if segment.first or not self.tracks or any(len(tracks.box_SB4) < needed for tracks in self.tracks):
             return None
         told_NC = torch.cat([draw_tracks(tracks, segment.grid) for tracks in self.tracks])
-        drawn = [told_NC, torch.zeros_like(told_NC)][:passes]
-        return torch.cat(drawn if passes < 3 else [*drawn, *(draw_tracks(t, segment.grid) for t in self.other.tracks)])
-
-    def reach(self, segment: Segment) -> bool:
-        """Whether the tracks tell of a whole window."""
-        needed = 1 + max(moments_of(segment.grid.frames))
-        return segment.first == 0 and bool(self.tracks) and all(len(t.box_SB4) >= needed for t in self.tracks)
-
-    @cached_property
-    def other(self) -> Words:
-        """The same of bodies of other shapes."""
-        lines = tuple((renamed(text, OTHER_SHAPE), start_s, end_s) for text, start_s, end_s in self.lines)
-        tracks = tuple(
-            replace(tracks, shapes=tuple(OTHER_SHAPE[shape] for shape in tracks.shapes)) for tracks in self.tracks
-        )
-        return replace(self, lines=lines, tracks=tracks)
+        return torch.cat([told_NC, torch.zeros_like(told_NC)]) if passes == 2 else told_NC
 
     def told(self, segment: Segment) -> set[str]:
         """The lines that speak of a window or of a part of it."""
@@ -189,8 +162,7 @@ def guided_velocity(
     Guidance moves it away from a second pass that has neither: it has the negative text, and noise in place of the
     known latent frames (history guidance, arXiv 2502.06764), so that what is generated follows what is given as
     strongly as the text; without ``request.history`` it has them, and only the text counts more. Nor is it told any
-    tracks. Where tracks reach, a third pass may be told of bodies of other shapes, from which ``request.contrast``
-    moves them away. The passes of all variations are segments of one pack. Text keys and values, rotary tables and the
+    tracks. Both passes of all variations are segments of one pack. Text keys and values, rotary tables and the
     modulation of every noise level are computed here or at the first call, and never again.
     """
     count, device = len(condition.data_BCTHW), next(model.parameters()).device
@@ -199,28 +171,24 @@ def guided_velocity(
     shown_T = torch.tensor([index.get(level, 0) for level in condition.level_T.tolist()], device=device)
     free_n = (~known_T).repeat_interleave(segment.grid.rows * segment.grid.cols)
     free_N1 = free_n.repeat(count)[:, None]
-    told = words.reach(segment)
-    needed = {_passes(request, level, told) for level in levels[:-1]}
-    prepared = {passes: _prepare(model, words, count, passes, segment) for passes in needed}
+    prepared = {passes: _prepare(model, words, count, passes, segment) for passes in _passes(request, levels)}
 
     def velocity(x_NC: Tensor, sigma: float) -> Tensor:
-        scale, passes = scale_at(sigma, request.guidance, request.interval), _passes(request, sigma, told)
+        scale = scale_at(sigma, request.guidance, request.interval)
+        passes = 1 if scale == 1 else 2
         layout, features, tracks_NC = prepared[passes]
         second_NC = x_NC.where(free_N1, noise_NC) if request.history else x_NC
-        packed_NC = torch.cat([x_NC, second_NC, x_NC][:passes])
+        packed_NC = x_NC if passes == 1 else torch.cat([x_NC, second_NC])
         second_T = index[NOISY] if request.history else shown_T
-        level_PT = [torch.where(known_T, known, index[sigma]) for known in (shown_T, second_T, shown_T)[:passes]]
+        level_PT = [torch.where(known_T, known, index[sigma]) for known in (shown_T, second_T)[:passes]]
         noise = table.at(torch.cat([level_T.repeat(count) for level_T in level_PT]))
         with half_precision(device):
-            all_NC: Tensor = model(packed_NC, layout, noise, features, tracks_NC=tracks_NC)
+            both_NC: Tensor = model(packed_NC, layout, noise, features, tracks_NC=tracks_NC)
         if passes == 1:
-            return all_NC
-        with_text_BnC, *others = all_NC.view(passes, count, -1, all_NC.shape[-1])
-        free_with_BnC, free_without_BnC, *free_other = (one_BnC[:, free_n] for one_BnC in (with_text_BnC, *others))
+            return both_NC
+        with_text_BnC, without_BnC = both_NC.view(2, count, -1, both_NC.shape[-1])
         guided_BnC: Tensor = with_text_BnC.clone()
-        guided_BnC[:, free_n] = guide(
-            free_with_BnC, free_without_BnC, scale, request.rescale, *free_other, contrast=request.contrast
-        )
+        guided_BnC[:, free_n] = guide(with_text_BnC[:, free_n], without_BnC[:, free_n], scale, request.rescale)
         return guided_BnC.flatten(0, 1)
 
     return velocity
@@ -249,11 +217,9 @@ def _to_tokens(values_BCTHW: Tensor) -> Tensor:
     return torch.cat([patchify(values_CTHW) for values_CTHW in values_BCTHW])
 
 
-def _passes(request: Request, sigma: float, told: bool) -> int:
-    """How many passes a step takes: without guidance one, with it two; where tracks are told, with contrast three."""
-    if scale_at(sigma, request.guidance, request.interval) == 1:
-        return 1
-    return 3 if told and request.contrast else 2
+def _passes(request: Request, levels: Sequence[float]) -> set[int]:
+    """The numbers of passes that some step needs: with and without guidance."""
+    return {1 if scale_at(level, request.guidance, request.interval) == 1 else 2 for level in levels[:-1]}
 
 
 def _prepare(
@@ -261,7 +227,7 @@ def _prepare(
 ) -> tuple[Layout, TextFeatures, Tensor | None]:
     device = next(model.parameters()).device
     layout = Layout([segment] * (count * passes), device)
-    text = words.pack(count, passes, layout)
+    text = words.pack(count, passes == 2, layout)
     tracks_NC = words.draw(segment, passes)
     with half_precision(device):
         features = model.encode_text(text.to(device))

@@ -47,7 +47,6 @@ class Order:
         steps: solver steps.
         guidance: how strongly to follow the text; 1 is none.
         interval: noise levels (low, high) within which there is guidance.
-        contrast: how strongly planned bodies move away from other shapes; 0 is not at all.
         rescale: share of the contrast that guidance adds and that is taken back, 0 to 1.
         negative: what to stay away from.
         solver: one of :data:`SOLVER_NAMES`.
@@ -75,7 +74,6 @@ class Order:
     steps: int | None = None
     guidance: float | None = None
     interval: tuple[float, float] = (0.0, 1.0)
-    contrast: float | None = None
     rescale: float = 0.0
     negative: str = ""
     solver: str | None = None
@@ -140,14 +138,12 @@ def is_given(order: Order, name: str) -> bool:
 
 
 def check_settings(order: Order) -> None:
-    steps, guidance, contrast = order.steps, order.guidance, order.contrast
-    assert steps is not None and guidance is not None and contrast is not None
+    steps, guidance = order.steps, order.guidance
+    assert steps is not None and guidance is not None
     if not 1 <= steps <= MAX_STEPS:
         raise InputError(f"--steps {steps} is not possible: give 1 to {MAX_STEPS}")
     if not 0 <= guidance <= MAX_GUIDANCE:
         raise InputError(f"--guidance {guidance:g} is not possible: give 0 to {MAX_GUIDANCE:g} (1 is none)")
-    if not 0 <= contrast <= MAX_GUIDANCE:
-        raise InputError(f"--contrast {contrast:g} is not possible: give 0 (none) to {MAX_GUIDANCE:g}")
     if not 0 <= order.interval[0] <= order.interval[1] <= 1:
         low, high = order.interval
         raise InputError(f"--guidance-interval {low:g} {high:g} is not possible: give two noise levels from 0 to 1")

@@ -196,12 +196,17 @@ class Pipeline:
         return Words((*always(request.prompt), *beats), negative, self.tokenizer, self.config.text.max_tokens)
 
     def _plans(self, request: Request, seeds: list[int]) -> tuple[Tracks, ...]:
-        """Where the bodies of each variation go, if a planner can say it."""
-        if self.planner is None or not request.planned:
+        """Where the bodies of each variation go, if nothing but words that hold all the time says what is to be seen.
+
+        A planner knows the frame rate and the proportions of its clips alone, and nothing of given frames and of times.
+        """
+        card, task, shape = self.card, request.task, request.shape
+        is_native = request.fps == card.fps and shape.height * card.width == shape.width * card.height
+        is_seen = task.base_THW3 is not None and (task.strength < 1 or task.mask_HW is not None)
+        if self.planner is None or not is_native or task.given or is_seen or task.begin or request.beats:
             return ()
-        card = self.card
         latent_frames = VideoShape(card.frames, card.height, card.width).latent.frames
-        text = self._words(request).pack(1, 1, Layout([Segment(TokenGrid(latent_frames, 1, 1), card.fps)]))
+        text = self._words(request).pack(1, False, Layout([Segment(TokenGrid(latent_frames, 1, 1), card.fps)]))
         return tuple(plan(self.planner, text, seed) for seed in seeds)
 
     def _bridge(self, request: Request, latents_BCTHW: Tensor, seeds: list[int], on_step: OnStep | None) -> Tensor:

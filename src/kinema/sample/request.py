@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,8 +39,6 @@ class Request:
         order: what was asked, with defaults filled in.
         sources: file names and checksums of what was given.
         cost: of all variations.
-        contrast: how strongly bodies of a plan move away from other shapes.
-        planned: whether a planner says where bodies go.
         sampled: latent frames that are sampled, those of the timeline or more; see :func:`frames_to_sample`.
     """
 
@@ -58,9 +56,7 @@ class Request:
     sampled: int
     beats: tuple[Beat, ...] = ()
     interval: tuple[float, float] = (0.0, 1.0)
-    contrast: float = 0.0
     rescale: float = 0.0
-    planned: bool = False
     count: int = 1
     index: int = 0
     window: int = 10**9
@@ -75,16 +71,10 @@ class Request:
         return steps if self.task.mask_HW is None else steps + max(0, steps - 2)
 
     @property
-    def passes(self) -> int:
-        """Of the model at every step, at most: see :func:`kinema.sample.generate.guided_velocity`."""
-        return 1 if self.guidance == 1 else 3 if self.planned and self.contrast else 2
-
-    @property
     def packs(self) -> list[range]:
         """Which variations are sampled together."""
         grid = self.shape.tokens
-        passes = max(2, self.passes)
-        together = pack_size(min(self.window, self.sampled) * grid.rows * grid.cols * passes, self.count)
+        together = pack_size(min(self.window, self.sampled) * grid.rows * grid.cols * 2, self.count)
         return [range(start, min(start + together, self.count)) for start in range(0, self.count, together)]
 
     def facts(self) -> dict[str, Any]:
@@ -97,7 +87,6 @@ class Request:
             "fps": self.fps,
             "steps": self.steps,
             "guidance": self.guidance,
-            "contrast": self.contrast,
             "negative": self.negative,
             "solver": self.solver,
             "index": self.index,
@@ -125,7 +114,6 @@ def make_request(card: Card, config: Config, order: Order, index: int = 0) -> Re
         order,
         steps=sampling.steps if order.steps is None else order.steps,
         guidance=sampling.guidance if order.guidance is None else float(order.guidance),
-        contrast=sampling.contrast if order.contrast is None else float(order.contrast),
         solver=order.solver or sampling.solver,
     )
     check_settings(order)
@@ -141,9 +129,7 @@ def make_request(card: Card, config: Config, order: Order, index: int = 0) -> Re
     at_once = total <= WHOLE_NATIVES * native if order.rollout is None else not order.rollout
     sampled = frames_to_sample(task.shape, config)
     window = sampled if at_once else max(native, 2 * CONTEXT_LATENTS + 1)
-    beats = () if board is None else board.beats_from(task.begin / fps)
-    assert order.steps is not None and order.guidance is not None and order.contrast is not None
-    assert order.solver is not None
+    assert order.steps is not None and order.guidance is not None and order.solver is not None
     request = Request(
         prompt=prompt,
         shape=task.shape,
@@ -156,11 +142,9 @@ def make_request(card: Card, config: Config, order: Order, index: int = 0) -> Re
         task=task,
         order=order,
         cost=Cost(),
-        beats=beats,
+        beats=() if board is None else board.beats_from(task.begin / fps),
         interval=order.interval,
-        contrast=order.contrast,
         rescale=order.rescale,
-        planned=bool(config.planner.width) and window <= native and can_be_planned(card, task, fps, beats),
         count=order.count,
         index=index,
         window=window,
@@ -169,16 +153,6 @@ def make_request(card: Card, config: Config, order: Order, index: int = 0) -> Re
     )
     check_memory(task.shape, lambda shape: _cost(request, shape, config).memory_bytes, available_bytes())
     return dataclasses.replace(request, cost=_cost(request, task.shape, config))
-
-
-def can_be_planned(card: Card, task: Task, fps: float, beats: Sequence[Beat]) -> bool:
-    """Whether nothing but words that hold all the time says what is to be seen, at the card's proportions and rate.
-
-    A planner knows the frame rate and the proportions of its clips alone, and nothing of given frames and of times.
-    """
-    is_native = fps == card.fps and task.shape.height * card.width == task.shape.width * card.height
-    is_seen = task.base_THW3 is not None and (task.strength < 1 or task.mask_HW is not None)
-    return is_native and not (task.given or is_seen or task.begin or beats)
 
 
 def frames_to_sample(shape: VideoShape, config: Config) -> int:
@@ -200,12 +174,13 @@ def _cost(request: Request, shape: VideoShape, config: Config) -> Cost:
     """The cost of a request if its timeline had another size."""
     task, count, context = request.task, request.count, request.context
     calls = request.steps_taken * CALLS_PER_STEP.get(request.solver, 1)
+    passes = 1 if request.guidance == 1 else 2
     held = [part for part in (task.before_THW3, task.after_THW3, task.base_THW3) if part is not None]
     given = sum(len(part) for part in held) + sum(len(run.pixels_THW3) for run in task.given)
-    cost = cost_of(shape, request.window, context, count, calls, request.passes, config, given, request.sampled)
+    cost = cost_of(shape, request.window, context, count, calls, passes, config, given, request.sampled)
     if task.bridge:
         between = VideoShape(1 + task.bridge + 2 * FRAMES_PER_LATENT * context, shape.height, shape.width)
-        cost += cost_of(between, 10**9, 0, count, calls, min(2, request.passes), config)
+        cost += cost_of(between, 10**9, 0, count, calls, passes, config)
     return cost
 
 

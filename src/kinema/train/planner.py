@@ -33,8 +33,7 @@ from kinema.train.model import check_heads, check_share, learn_words, split
 from kinema.train.packs import draw_words
 from kinema.train.parallel import ALONE, Team
 from kinema.worlds import palette
-from kinema.worlds.narration.renaming import RECOLORED, kinds_named, renamed
-from kinema.worlds.narration.words import COLOR_WORDS, SHAPE_WORDS
+from kinema.worlds.narration.words import COLOR_WORDS, SHAPE_WORDS, article, plural
 from kinema.worlds.tracks import CLEAR, moments
 
 FILE = "planner/planner.safetensors"  # in the run folder of the model
@@ -44,7 +43,16 @@ SEED = 31
 ASIDE = 0.1  # of the width, from the middle, where a body is on the left or on the right
 EARLY, EARLY_WEIGHT = 3, 4.0  # of a plan's moments, and how much more their boxes count
 
+RECOLORED = tuple(color for color in palette.COLORS if color not in palette.NEUTRAL_COLORS)
+_SETS: tuple[dict[str, tuple[str, ...]], ...] = (
+    {color: COLOR_WORDS[color] for color in RECOLORED},
+    SHAPE_WORDS,
+    {shape: tuple(plural(word) for word in words) for shape, words in SHAPE_WORDS.items()},
+)
+_KIND_OF = {word: (kind, index) for index, kinds in enumerate(_SETS) for kind, words in kinds.items() for word in words}
+_WORD = re.compile(rf"\b({'|'.join(_KIND_OF)})\b")
 _SIDE = re.compile(r"\b(left|right)(wards)?\b")
+_ARTICLE = re.compile(r"\ban? (\w)", re.IGNORECASE)
 
 
 def train_planner(config: Config, out: Path, stop_after: float | None = None, team: Team = ALONE) -> Path:
@@ -183,13 +191,12 @@ def _turned(
     for clip, lines, turn in zip(clips, texts, turns, strict=True):
         tracks = data.tracks[clip]
         assert tracks is not None
-        named = {kind for text, _, _ in lines for kind in kinds_named(text)}
+        named = {_KIND_OF[word][0] for text, _, _ in lines for word in _WORD.findall(text)}
         if not named.issuperset(tracks.shapes):  # something is called a domino, a pane, a drop
             turn = {kind: other for kind, other in turn.items() if kind not in palette.SHAPES}
         colors, shapes = (tuple(turn.get(kind, kind) for kind in kinds) for kinds in (tracks.colors, tracks.shapes))
         if {*zip(colors, shapes, strict=True)}.isdisjoint(palette.HELD_OUT.get(data.sources[clip].family, ())):
-            lines = tuple((renamed(text, turn), start_s, end_s) for text, start_s, end_s in lines)
-            tracks = dataclasses.replace(tracks, colors=colors, shapes=shapes)
+            lines, tracks = _renamed(lines, turn), dataclasses.replace(tracks, colors=colors, shapes=shapes)
         drawn.append((lines, tracks))
     return drawn
 
@@ -197,6 +204,20 @@ def _turned(
 def _turn(kinds: Sequence[str], rng: torch.Generator) -> dict[str, str]:
     """Another kind for each."""
     return dict(zip(kinds, (kinds[index] for index in torch.randperm(len(kinds), generator=rng)), strict=True))
+
+
+def _renamed(lines: TimedText, turn: Mapping[str, str]) -> TimedText:
+    """The same lines with the words of other kinds, plain ones for plain ones."""
+
+    def other(match: re.Match[str]) -> str:
+        kind, index = _KIND_OF[match[0]]
+        place, words = _SETS[index][kind].index(match[0]), _SETS[index][turn.get(kind, kind)]
+        return words[place % len(words)]
+
+    def changed(text: str) -> str:
+        return _ARTICLE.sub(lambda match: article(match[1].lower()), _WORD.sub(other, text))  # an orange
+
+    return tuple((changed(text), start_s, end_s) for text, start_s, end_s in lines)
 
 
 def _placed(lines: TimedText, tracks: Tracks) -> TimedText:
