@@ -178,7 +178,7 @@ def shared_out(work: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
         return work(rows)
     mine = work(rows[dist.get_rank() * each :][:each]).contiguous()
     done = mine.new_empty(processes * each, *mine.shape[1:])
-    dist.all_gather(list(done.split(each)), mine)
+    dist.all_gather(list(torch.split(done, each)), mine)
     rest = rows[processes * each :]
     return torch.cat([done, work(rest)]) if len(rest) else done
 
