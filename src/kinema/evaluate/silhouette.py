@@ -49,7 +49,7 @@ class Classifier:
     Attributes:
         mean_K: of the features.
         scale_K: their standard deviations.
-        weight_KS: a row for each feature, then perhaps one for each product of two in the order of ``with_products``.
+        weight_KS: a row for each feature, then perhaps one for each product of two, as :func:`standardised` has them.
         bias_S: of the classes.
     """
 
@@ -60,10 +60,8 @@ class Classifier:
 
     def log_probabilities(self, features_NK: Floats) -> Floats:
         """Log-probabilities of shape (N, S)."""
-        inputs_NK = (features_NK - self.mean_K) / self.scale_K
-        if len(self.weight_KS) > len(self.mean_K):
-            inputs_NK = with_products(inputs_NK)
-        logits_NS = inputs_NK @ self.weight_KS + self.bias_S
+        products = len(self.weight_KS) > len(self.mean_K)
+        logits_NS = standardised(features_NK, self.mean_K, self.scale_K, products) @ self.weight_KS + self.bias_S
         logits_NS -= logits_NS.max(axis=1, keepdims=True)
         result_NS: Floats = logits_NS - np.log(np.exp(logits_NS).sum(axis=1, keepdims=True))
         return result_NS
@@ -78,8 +76,11 @@ class Classifier:
         return cls(**{key: np.array(value) for key, value in json.loads(path.read_text()).items()})
 
 
-def with_products(inputs_NK: Floats) -> Floats:
-    """Standardised features, with all squares and products of two of them behind them."""
+def standardised(features_NK: Floats, mean_K: Floats, scale_K: Floats, products: bool) -> Floats:
+    """Features in standard deviations from their means; with products, all squares and products of two behind them."""
+    inputs_NK: Floats = (features_NK - mean_K) / scale_K
+    if not products:
+        return inputs_NK
     inputs_NK = inputs_NK.clip(-_FAR, _FAR)
     first, second = np.triu_indices(inputs_NK.shape[1])
     return np.concatenate([inputs_NK, inputs_NK[:, first] * inputs_NK[:, second]], axis=1)
@@ -172,10 +173,8 @@ def fit(
         products: whether products of two features count too.
     """
     mean_K, scale_K = features_NK.mean(axis=0), features_NK.std(axis=0) + 1e-6
-    inputs_NK = (features_NK - mean_K) / scale_K
-    if products:
-        inputs_NK = with_products(inputs_NK)
-    inputs_NK = np.concatenate([inputs_NK, np.ones((len(inputs_NK), 1))], axis=1)
+    ones_N1 = np.ones((len(features_NK), 1))
+    inputs_NK = np.concatenate([standardised(features_NK, mean_K, scale_K, products), ones_N1], axis=1)
     target_NS = np.eye(classes)[shape_N]
     rate = 1.0 / (0.5 * np.linalg.norm(inputs_NK, 2) ** 2 / len(inputs_NK) + penalty)
     weight_KS = previous_KS = np.zeros((inputs_NK.shape[1], classes))
